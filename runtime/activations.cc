@@ -1,0 +1,73 @@
+#include "runtime/activations.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "kernels/views.h"
+
+namespace sterna::runtime {
+namespace {
+
+// Radians per position of each pair. transformers computes theta^(2i/d) and its inverse in float32; so do we, or long
+// contexts would drift apart by position * 2^-24. llama3: Meta's rule as transformers has it (modeling_rope_utils).
+void fill_frequencies(const ModelConfig& config, std::span<float> out) {
+  const RopeConfig& rope = config.rope;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const float exponent = static_cast<float>(2 * i) / static_cast<float>(config.head_dim);
+    float f = 1.0F / static_cast<float>(std::pow(rope.theta, static_cast<double>(exponent)));
+    const auto factor = static_cast<float>(rope.factor);
+    if (rope.scaling == RopeScaling::linear) f /= factor;
+    if (rope.scaling == RopeScaling::llama3) {
+      const auto original = static_cast<float>(rope.original_context);
+      const auto low = static_cast<float>(rope.low_frequency_factor);
+      const auto high = static_cast<float>(rope.high_frequency_factor);
+      const float wavelength = 2.0F * std::numbers::pi_v<float> / f;
+      if (wavelength > original / low) {
+        f /= factor;
+      } else if (wavelength >= original / high) {
+        const float smooth = (original / wavelength - low) / (high - low);
+        f = (1.0F - smooth) * f / factor + smooth * f;
+      }
+    }
+    out[i] = f;
+  }
+}
+
+}  // namespace
+
+Result<Activations> Activations::create(const ModelConfig& c, std::size_t batch, std::size_t context, std::size_t threads) {
+  Activations a;
+  a.batch = batch;
+  a.threads = threads;
+  const std::size_t widest = a.widest = std::max({c.hidden, c.q_width(), c.ffn});
+  const auto floats = [&](AlignedBuffer<float>& buffer, std::size_t size) -> Status {
+    STERNA_TRY(buffer, AlignedBuffer<float>::create(size, "activations"));
+    return {};
+  };
+  STERNA_CHECK(floats(a.x, batch * c.hidden));
+  STERNA_CHECK(floats(a.normed, batch * widest));
+  STERNA_CHECK(floats(a.linear_in, batch * widest));
+  STERNA_CHECK(floats(a.q, batch * c.q_width()));
+  STERNA_CHECK(floats(a.k, batch * c.kv_width()));
+  STERNA_CHECK(floats(a.v, batch * c.kv_width()));
+  STERNA_CHECK(floats(a.attention, batch * c.q_width()));
+  STERNA_CHECK(floats(a.gate, batch * c.ffn));
+  STERNA_CHECK(floats(a.up, batch * c.ffn));
+  STERNA_CHECK(floats(a.projected, batch * c.hidden));
+  STERNA_CHECK(floats(a.logits, batch * c.vocab));
+  STERNA_CHECK(floats(a.cos, batch * c.head_dim / 2));
+  STERNA_CHECK(floats(a.sin, batch * c.head_dim / 2));
+  STERNA_CHECK(floats(a.frequencies, c.head_dim / 2));
+  STERNA_CHECK(floats(a.scores, threads * context));
+  STERNA_CHECK(floats(a.dequantized, threads * kBlasRows * widest));
+  STERNA_CHECK(floats(a.inverse_scale, batch));
+  STERNA_TRY(a.quantized, AlignedBuffer<std::int8_t>::create(batch * kernels::round_up(widest, kernels::kTileColumns),
+                                                             "activations"));
+  STERNA_TRY(a.sums, AlignedBuffer<std::int32_t>::create(
+                         batch * (kernels::round_up(widest, kernels::kGroupColumns) / kernels::kGroupColumns), "activations"));
+  fill_frequencies(c, a.frequencies.span());
+  return a;
+}
+
+}  // namespace sterna::runtime

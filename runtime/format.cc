@@ -1,0 +1,161 @@
+#include "runtime/format.h"
+
+#include <zlib.h>
+
+#include <array>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace sterna::runtime {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::pair<Layout, std::string_view> kLayouts[] = {
+    {Layout::f32, "f32"},         {Layout::f16, "f16"},           {Layout::bf16, "bf16"},
+    {Layout::i8_rows, "i8-rows"}, {Layout::trit2, "trit2-16x16"},
+};
+
+kernels::TernaryView ternary_shape(const TensorDescriptor& d) {
+  kernels::TernaryView view;
+  view.rows = d.rows;
+  view.columns = d.columns;
+  view.planes = d.planes;
+  view.group = d.group;
+  view.scale_type = d.scale_type;
+  return view;
+}
+
+std::size_t element_bytes(Layout layout) { return layout == Layout::f32 ? 4 : layout == Layout::i8_rows ? 1 : 2; }
+
+Result<std::uint64_t> number(const json& object, const char* field, std::uint64_t low, std::uint64_t high,
+                             const std::string& where) {
+  const auto it = object.find(field);
+  if (it == object.end() || !it->is_number_unsigned()) return fail("{}: '{}' is missing or not a number", where, field);
+  const auto value = it->get<std::uint64_t>();
+  if (value < low || value > high) return fail("{}: '{}' is {}, expected {} to {}", where, field, value, low, high);
+  return value;
+}
+
+Result<std::string> text(const json& object, const char* field, const std::string& where) {
+  const auto it = object.find(field);
+  if (it == object.end() || !it->is_string()) return fail("{}: '{}' is missing or not a string", where, field);
+  return it->get<std::string>();
+}
+
+// Later versions say in "requires" what a reader must understand to use the tensor at all.
+Status check_requirements(const json& object, const std::string& where) {
+  const auto it = object.find("requires");
+  if (it == object.end() || (it->is_array() && it->empty())) return {};
+  return fail("{}: needs {}, which this version does not know; use a newer Sterna", where,
+              it->dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
+Status parse_trit2(const json& object, TensorDescriptor& d, const std::string& where) {
+  STERNA_TRY(d.planes, number(object, "planes", 1, kernels::kMaxPlanes, where));
+  STERNA_TRY(d.group, number(object, "group", 0, kernels::kGroupColumns, where));
+  if (d.group != 0 && d.group != kernels::kGroupColumns) {
+    return fail("{}: groups of {} columns are not supported, only {}", where, d.group, kernels::kGroupColumns);
+  }
+  if (d.columns > kernels::kMaxColumns) {
+    return fail("{}: {} columns, at most {} are supported", where, d.columns, kernels::kMaxColumns);
+  }
+  STERNA_TRY(const std::string scale, text(object, "scale", where));
+  if (scale != "f32" && scale != "f16") return fail("{}: unknown scale type '{}'", where, scale);
+  d.scale_type = scale == "f32" ? kernels::ScaleType::f32 : kernels::ScaleType::f16;
+  if (d.group == 0 && d.scale_type != kernels::ScaleType::f32) {
+    return fail("{}: a single scale must be f32", where);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string_view layout_name(Layout layout) {
+  for (const auto& [value, name] : kLayouts) {
+    if (value == layout) return name;
+  }
+  return "?";
+}
+
+std::uint64_t TensorDescriptor::scale_bytes() const {
+  if (layout == Layout::i8_rows) return rows * sizeof(float);
+  if (layout != Layout::trit2) return 0;
+  return ternary_shape(*this).scale_count() * (scale_type == kernels::ScaleType::f32 ? 4 : 2);
+}
+
+std::uint64_t TensorDescriptor::bytes() const {
+  const std::uint64_t scales = kernels::round_up(scale_bytes(), kFileAlignment);
+  if (layout == Layout::trit2) return scales + ternary_shape(*this).code_bytes();
+  return scales + rows * columns * element_bytes(layout);
+}
+
+std::string to_json(const TensorDescriptor& d) {
+  std::string line = fmt::format(R"({{"name":"{}","rows":{},"columns":{},"layout":"{}")", d.name, d.rows, d.columns,
+                                 layout_name(d.layout));
+  if (d.layout == Layout::trit2) {
+    line += fmt::format(R"(,"planes":{},"group":{},"scale":"{}")", d.planes, d.group,
+                        d.scale_type == kernels::ScaleType::f32 ? "f32" : "f16");
+  }
+  return line + fmt::format(R"(,"crc32":{}}})", d.crc32);
+}
+
+Result<TensorDescriptor> parse_descriptor(std::string_view source, const std::string& where) {
+  const json object = json::parse(source, nullptr, false);
+  if (!object.is_object()) return fail("{}: a tensor descriptor is not a JSON object; the file is damaged", where);
+  TensorDescriptor d;
+  STERNA_TRY(d.name, text(object, "name", where));
+  const std::string place = fmt::format("{}: descriptor of '{}'", where, d.name);
+  STERNA_CHECK(check_requirements(object, place));
+  STERNA_TRY(d.rows, number(object, "rows", 1, 1ULL << 24, place));
+  STERNA_TRY(d.columns, number(object, "columns", 1, 1ULL << 24, place));
+  STERNA_TRY(const std::uint64_t crc, number(object, "crc32", 0, std::numeric_limits<std::uint32_t>::max(), place));
+  d.crc32 = static_cast<std::uint32_t>(crc);
+  STERNA_TRY(const std::string layout, text(object, "layout", place));
+  for (const auto& [value, name] : kLayouts) {
+    if (name != layout) continue;
+    d.layout = value;
+    if (value == Layout::trit2) STERNA_CHECK(parse_trit2(object, d, place));
+    return d;
+  }
+  return fail("{}: layout '{}' is not known to this version; use a newer Sterna", place, layout);
+}
+
+kernels::TernaryView ternary_view(const TensorDescriptor& d, std::span<const std::byte> bytes) {
+  assert(d.layout == Layout::trit2 && bytes.size() == d.bytes());
+  kernels::TernaryView view = ternary_shape(d);
+  view.scales = bytes.data();
+  view.codes = reinterpret_cast<const std::uint8_t*>(bytes.data()) + kernels::round_up(d.scale_bytes(), kFileAlignment);
+  return view;
+}
+
+kernels::DenseView dense_view(const TensorDescriptor& d, std::span<const std::byte> bytes) {
+  assert(d.layout != Layout::trit2 && bytes.size() == d.bytes());
+  kernels::DenseView view{d.rows, d.columns, kernels::DenseType::f32, bytes.data(), nullptr};
+  switch (d.layout) {
+    case Layout::f16: view.type = kernels::DenseType::f16; break;
+    case Layout::bf16: view.type = kernels::DenseType::bf16; break;
+    case Layout::i8_rows:
+      view.type = kernels::DenseType::i8;
+      view.row_scales = reinterpret_cast<const float*>(bytes.data());
+      view.data = bytes.data() + kernels::round_up(d.scale_bytes(), kFileAlignment);
+      break;
+    default: break;
+  }
+  return view;
+}
+
+std::uint32_t crc32_of(std::span<const std::byte> bytes, std::uint32_t start) {
+  return static_cast<std::uint32_t>(
+      ::crc32_z(start, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
+
+std::uint32_t header_checksum(std::span<const std::byte> header, std::size_t checksum_offset) {
+  constexpr std::array<std::byte, 4> kZero{};
+  std::uint32_t crc = crc32_of(header.first(checksum_offset));
+  crc = crc32_of(kZero, crc);
+  return crc32_of(header.subspan(checksum_offset + kZero.size()), crc);
+}
+
+}  // namespace sterna::runtime

@@ -1,0 +1,136 @@
+#include "runtime/forward.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "runtime/linear.h"
+
+namespace sterna::runtime {
+namespace {
+
+template <class Body>
+void for_tokens(ForwardContext& c, std::size_t tokens, Body body) {
+  c.pool.run(tokens, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+    for (std::size_t t = begin; t < end; ++t) body(t);
+  });
+}
+
+// y [tokens, n] = RMSNorm(x) * gain, y may be x.
+void norm(ForwardContext& c, const float* x, const float* gain, std::size_t tokens, std::size_t n, float* y) {
+  for_tokens(c, tokens, [&](std::size_t t) { c.kernels.rms_norm(x + t * n, gain, n, c.config.norm_eps, y + t * n); });
+}
+
+void add_to_residual(ForwardContext& c, std::size_t tokens) {
+  const std::size_t n = c.config.hidden;
+  for_tokens(c, tokens, [&](std::size_t t) { c.kernels.add(c.act.projected.data() + t * n, n, c.act.x.data() + t * n); });
+}
+
+// Norm of each head (Qwen3), rotation, and storage of the new keys and values.
+void rotate_and_store(ForwardContext& c, const LayerWeights& w, std::size_t layer, std::size_t tokens, std::size_t position) {
+  const ModelConfig& m = c.config;
+  const std::size_t d = m.head_dim;
+  const auto heads = [&](float* x, std::size_t count, const float* gain, std::size_t t) {
+    if (gain != nullptr) {
+      for (std::size_t h = 0; h < count; ++h) c.kernels.rms_norm(x + h * d, gain, d, m.norm_eps, x + h * d);
+    }
+    c.kernels.rope(x, count, d, c.act.cos.data() + t * (d / 2), c.act.sin.data() + t * (d / 2));
+  };
+  for_tokens(c, tokens, [&](std::size_t t) {
+    float* k = c.act.k.data() + t * m.kv_width();
+    const float* v = c.act.v.data() + t * m.kv_width();
+    heads(c.act.q.data() + t * m.q_width(), m.heads, w.q_norm, t);
+    heads(k, m.kv_heads, w.k_norm, t);
+    for (std::size_t h = 0; h < m.kv_heads; ++h) {
+      c.kernels.kv_store(k + h * d, d, c.cache.type(), c.cache.key(layer, h, position + t));
+      c.kernels.kv_store(v + h * d, d, c.cache.type(), c.cache.value(layer, h, position + t));
+    }
+  });
+}
+
+void attend(ForwardContext& c, std::size_t layer, std::size_t tokens, std::size_t position) {
+  const ModelConfig& m = c.config;
+  const std::size_t heads_per_kv = m.heads / m.kv_heads;
+  c.pool.run(tokens * m.heads, 1, [&](std::size_t begin, std::size_t end, std::size_t worker) {
+    for (std::size_t i = begin; i < end; ++i) {
+      const std::size_t t = i / m.heads;
+      const std::size_t h = i % m.heads;
+      const std::size_t last = position + t;
+      const std::size_t first = m.sliding_window != 0 && last >= m.sliding_window ? last + 1 - m.sliding_window : 0;
+      kernels::AttentionArgs args;
+      args.q = c.act.q.data() + i * m.head_dim;
+      args.keys = c.cache.key(layer, h / heads_per_kv, first);
+      args.values = c.cache.value(layer, h / heads_per_kv, first);
+      args.type = c.cache.type();
+      args.key_stride = args.value_stride = args.head_dim = m.head_dim;
+      args.n = last + 1 - first;
+      args.scale = 1.0F / std::sqrt(static_cast<float>(m.head_dim));
+      args.scores = c.act.scores.data() + worker * c.cache.context();
+      args.out = c.act.attention.data() + i * m.head_dim;
+      c.kernels.attention(args);
+    }
+  });
+}
+
+void activate(ForwardContext& c, std::size_t tokens) {
+  const std::size_t n = c.config.ffn;
+  const auto function = c.config.gate == Gate::relu2 ? kernels::GateFunction::relu2 : kernels::GateFunction::silu;
+  for_tokens(c, tokens, [&](std::size_t t) {
+    float* gate = c.act.gate.data() + t * n;
+    c.kernels.gated_activation(gate, c.act.up.data() + t * n, n, function, gate);
+  });
+}
+
+}  // namespace
+
+void embed(ForwardContext& c, std::span<const TokenId> ids, std::size_t position) {
+  assert(ids.size() <= c.act.batch);
+  const std::size_t n = c.config.hidden;
+  const std::size_t pairs = c.config.head_dim / 2;
+  for_tokens(c, ids.size(), [&](std::size_t t) {
+    c.kernels.dense_row(c.weights.embedding, static_cast<std::size_t>(ids[t]), c.act.x.data() + t * n);
+    for (std::size_t i = 0; i < pairs; ++i) {
+      // The angle in float32, as the reference has it; its sine and cosine as exact as a float can hold.
+      const float angle = static_cast<float>(position + t) * c.act.frequencies.data()[i];
+      c.act.cos.data()[t * pairs + i] = static_cast<float>(std::cos(static_cast<double>(angle)));
+      c.act.sin.data()[t * pairs + i] = static_cast<float>(std::sin(static_cast<double>(angle)));
+    }
+  });
+}
+
+void transformer_block(ForwardContext& c, std::size_t layer, std::size_t tokens, std::size_t position) {
+  const ModelConfig& m = c.config;
+  const LayerWeights& w = c.weights.layers[layer];
+  Activations& a = c.act;
+  const auto linears = [&](const float* x, std::span<const Projection> projections) {
+    project(c.kernels, c.pool, a, x, tokens, m.linear_norm_eps, projections);
+  };
+
+  norm(c, a.x.data(), w.attention_norm, tokens, m.hidden, a.normed.data());
+  const Projection qkv[] = {{&w.q, a.q.data()}, {&w.k, a.k.data()}, {&w.v, a.v.data()}};
+  linears(a.normed.data(), qkv);
+  rotate_and_store(c, w, layer, tokens, position);
+  attend(c, layer, tokens, position);
+  if (w.attention_sub_norm != nullptr) {
+    norm(c, a.attention.data(), w.attention_sub_norm, tokens, m.q_width(), a.attention.data());
+  }
+  const Projection o[] = {{&w.o, a.projected.data()}};
+  linears(a.attention.data(), o);
+  add_to_residual(c, tokens);
+
+  norm(c, a.x.data(), w.ffn_norm, tokens, m.hidden, a.normed.data());
+  const Projection gate_up[] = {{&w.gate, a.gate.data()}, {&w.up, a.up.data()}};
+  linears(a.normed.data(), gate_up);
+  activate(c, tokens);
+  if (w.ffn_sub_norm != nullptr) norm(c, a.gate.data(), w.ffn_sub_norm, tokens, m.ffn, a.gate.data());
+  const Projection down[] = {{&w.down, a.projected.data()}};
+  linears(a.gate.data(), down);
+  add_to_residual(c, tokens);
+}
+
+void head(ForwardContext& c, std::size_t first, std::size_t tokens) {
+  const std::size_t n = c.config.hidden;
+  norm(c, c.act.x.data() + first * n, c.weights.output_norm, tokens - first, n, c.act.normed.data());
+  project_dense(c.kernels, c.pool, c.act, c.weights.output, c.act.normed.data(), tokens - first, c.act.logits.data());
+}
+
+}  // namespace sterna::runtime

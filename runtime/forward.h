@@ -1,0 +1,36 @@
+// The graph: what happens to a batch of tokens between ids and logits, for every architecture and for ternary and dense
+// matrices alike. Only this file knows the order.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "kernels/registry.h"
+#include "runtime/activations.h"
+#include "runtime/config.h"
+#include "runtime/kv_cache.h"
+#include "runtime/thread_pool.h"
+#include "runtime/tokenizer/tokenizer.h"
+#include "runtime/weights.h"
+
+namespace sterna::runtime {
+
+struct ForwardContext {
+  const ModelConfig& config;
+  const Weights& weights;
+  const kernels::Kernels& kernels;
+  ThreadPool& pool;
+  Activations& act;
+  KvCache& cache;
+};
+
+// act.x = embedding rows of `ids` (at most act.batch), and the rotary tables for positions position..position+n-1.
+void embed(ForwardContext& c, std::span<const TokenId> ids, std::size_t position);
+
+// One block on act.x [tokens, hidden] in place; keys and values of the tokens go into the cache at `position`.
+void transformer_block(ForwardContext& c, std::size_t layer, std::size_t tokens, std::size_t position);
+
+// act.normed = final norm of rows [first, tokens) of act.x, act.logits [tokens - first, vocab] = the head on them.
+void head(ForwardContext& c, std::size_t first, std::size_t tokens);
+
+}  // namespace sterna::runtime

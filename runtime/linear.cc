@@ -1,0 +1,136 @@
+#include "runtime/linear.h"
+
+#include <cblas.h>
+
+#include <algorithm>
+#include <mutex>
+
+namespace sterna::runtime {
+namespace {
+
+// From this many tokens on OpenBLAS's blocking pays for the copy of non-float weights.
+constexpr std::size_t kBlasTokens = 16;
+
+// Rows are shared out between our own threads; OpenBLAS must not start threads below them.
+void single_threaded_blas() {
+  static std::once_flag once;
+  std::call_once(once, [] { openblas_set_num_threads(1); });
+}
+
+void gemm(const float* w, std::size_t rows, const float* x, std::size_t tokens, std::size_t columns, float* y,
+          std::size_t y_stride) {
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, static_cast<blasint>(tokens), static_cast<blasint>(rows),
+              static_cast<blasint>(columns), 1.0F, x, static_cast<blasint>(columns), w, static_cast<blasint>(columns), 0.0F, y,
+              static_cast<blasint>(y_stride));
+}
+
+void dense_rows(const kernels::Kernels& kernels, Activations& scratch, const kernels::DenseView& w, const float* x,
+                std::size_t tokens, std::size_t begin, std::size_t end, float* y, std::size_t worker) {
+  if (tokens < kBlasTokens) {
+    kernels.dense_matmul(w, x, tokens, w.columns, begin, end, y, w.rows);
+    return;
+  }
+  single_threaded_blas();
+  if (w.type == kernels::DenseType::f32) {
+    gemm(reinterpret_cast<const float*>(w.row(begin)), end - begin, x, tokens, w.columns, y + begin, w.rows);
+    return;
+  }
+  float* copy = scratch.worker_copy(worker);
+  for (std::size_t row = begin; row < end; row += Activations::kBlasRows) {
+    const std::size_t rows = std::min(Activations::kBlasRows, end - row);
+    for (std::size_t i = 0; i < rows; ++i) kernels.dense_row(w, row + i, copy + i * w.columns);
+    gemm(copy, rows, x, tokens, w.columns, y + row, w.rows);
+  }
+}
+
+kernels::QuantizedView quantize_input(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch, const float* x,
+                                      std::size_t tokens, std::size_t columns) {
+  kernels::QuantizedView view;
+  view.tokens = tokens;
+  view.columns = columns;
+  view.stride = kernels::round_up(columns, kernels::kTileColumns);
+  view.sum_stride = kernels::round_up(columns, kernels::kGroupColumns) / kernels::kGroupColumns;
+  view.q = scratch.quantized.data();
+  view.sums = scratch.sums.data();
+  view.inverse_scale = scratch.inverse_scale.data();
+  pool.run(tokens, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+    for (std::size_t t = begin; t < end; ++t) {
+      kernels.quantize(x + t * columns, columns, view.stride, scratch.quantized.data() + t * view.stride,
+                       scratch.sums.data() + t * view.sum_stride, scratch.inverse_scale.data() + t);
+    }
+  });
+  return view;
+}
+
+// Rows [begin, end) of one projection; begin is a multiple of 16.
+void run_rows(const kernels::Kernels& kernels, Activations& scratch, const Projection& p, const float* x,
+              const kernels::QuantizedView& quantized, std::size_t tokens, std::size_t begin, std::size_t end,
+              std::size_t worker) {
+  const Matrix& w = p.linear->weight;
+  const std::size_t rows = w.rows();
+  if (w.ternary) {
+    kernels.ternary_matmul(w.trits, quantized, begin / kernels::kTileRows,
+                           kernels::round_up(end, kernels::kTileRows) / kernels::kTileRows, p.y, rows);
+  } else {
+    dense_rows(kernels, scratch, w.dense, x, tokens, begin, end, p.y, worker);
+  }
+  if (p.linear->bias == nullptr) return;
+  for (std::size_t t = 0; t < tokens; ++t) kernels.add(p.linear->bias + begin, end - begin, p.y + t * rows + begin);
+}
+
+void project_shared(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch, const float* x,
+                    std::size_t tokens, std::span<const Projection> projections) {
+  kernels::QuantizedView quantized;
+  std::size_t blocks = 0;
+  bool ternary = false;
+  for (const Projection& p : projections) {
+    blocks += kernels::round_up(p.linear->weight.rows(), kernels::kTileRows) / kernels::kTileRows;
+    ternary = ternary || p.linear->weight.ternary;
+  }
+  if (ternary) {
+    quantized = quantize_input(kernels, pool, scratch, x, tokens, projections[0].linear->weight.columns());
+  }
+  // One dispatch for all: the blocks of 16 rows of the projections, one after the other.
+  pool.run(blocks, 1, [&](std::size_t begin, std::size_t end, std::size_t worker) {
+    std::size_t first = 0;
+    for (const Projection& p : projections) {
+      const std::size_t rows = p.linear->weight.rows();
+      const std::size_t count = kernels::round_up(rows, kernels::kTileRows) / kernels::kTileRows;
+      const std::size_t from = std::max(begin, first);
+      const std::size_t to = std::min(end, first + count);
+      if (from < to) {
+        run_rows(kernels, scratch, p, x, quantized, tokens, (from - first) * kernels::kTileRows,
+                 std::min(rows, (to - first) * kernels::kTileRows), worker);
+      }
+      first += count;
+    }
+  });
+}
+
+}  // namespace
+
+void project(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch, const float* x, std::size_t tokens,
+             float eps, std::span<const Projection> projections) {
+  if (projections[0].linear->norm == nullptr) {
+    project_shared(kernels, pool, scratch, x, tokens, projections);
+    return;
+  }
+  for (const Projection& p : projections) {
+    const std::size_t columns = p.linear->weight.columns();
+    pool.run(tokens, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+      for (std::size_t t = begin; t < end; ++t) {
+        kernels.rms_norm(x + t * columns, p.linear->norm, columns, eps, scratch.linear_in.data() + t * columns);
+      }
+    });
+    project_shared(kernels, pool, scratch, scratch.linear_in.data(), tokens, {&p, 1});
+  }
+}
+
+void project_dense(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch, const kernels::DenseView& w,
+                   const float* x, std::size_t tokens, float* y) {
+  pool.run(w.rows, kernels::kTileRows, [&](std::size_t begin, std::size_t end, std::size_t worker) {
+    dense_rows(kernels, scratch, w, x, tokens, begin, end, y, worker);
+  });
+}
+
+}  // namespace sterna::runtime

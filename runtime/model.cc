@@ -1,0 +1,88 @@
+#include "runtime/model.h"
+
+#include <utility>
+
+namespace sterna::runtime {
+
+Model::Model(Parts parts, Tokenizer tokenizer, Result<ChatTemplate> chat_template, std::string where)
+    : parts_(std::move(parts)),
+      tokenizer_(std::move(tokenizer)),
+      template_(std::move(chat_template)),
+      where_(std::move(where)) {}
+
+Result<std::shared_ptr<const Model>> Model::create(Parts parts, std::string where) {
+  STERNA_TRY(Tokenizer tokenizer, Tokenizer::create(parts.text.tokenizer, where));
+  if (tokenizer.vocab_size() > parts.config.vocab) {
+    return fail("{}: the tokenizer has ids up to {}, but the embedding has only {} rows; the two do not belong together", where,
+                tokenizer.vocab_size() - 1, parts.config.vocab);
+  }
+  parts.text.tokenizer = {};  // the tokenizer has its own tables; the lists would only double the memory
+  auto chat_template = [&]() -> Result<ChatTemplate> {
+    if (parts.text.chat_template.empty()) return fail("{}: the model has no chat template", where);
+    return ChatTemplate::parse(parts.text.chat_template, where);
+  }();
+  return std::shared_ptr<const Model>(
+      new Model(std::move(parts), std::move(tokenizer), std::move(chat_template), std::move(where)));
+}
+
+WeightsBuilder::WeightsBuilder(const ModelConfig& config) : config_(config) { weights_.layers.resize(config.layers); }
+
+namespace {
+
+Linear* linear_of(LayerWeights& layer, Role role) {
+  switch (role) {
+    case Role::q: return &layer.q;
+    case Role::k: return &layer.k;
+    case Role::v: return &layer.v;
+    case Role::o: return &layer.o;
+    case Role::gate: return &layer.gate;
+    case Role::up: return &layer.up;
+    case Role::down: return &layer.down;
+    default: return nullptr;
+  }
+}
+
+const float** gain_of(LayerWeights& layer, Role role) {
+  switch (role) {
+    case Role::attention_norm: return &layer.attention_norm;
+    case Role::q_norm: return &layer.q_norm;
+    case Role::k_norm: return &layer.k_norm;
+    case Role::attention_sub_norm: return &layer.attention_sub_norm;
+    case Role::ffn_norm: return &layer.ffn_norm;
+    case Role::ffn_sub_norm: return &layer.ffn_sub_norm;
+    default: return nullptr;
+  }
+}
+
+}  // namespace
+
+void WeightsBuilder::set_matrix(const TensorSpec& spec, const Matrix& matrix) {
+  assert(matrix.rows() == spec.rows && matrix.columns() == spec.columns);
+  if (spec.role == Role::token_embedding) {
+    weights_.embedding = matrix.dense;
+  } else if (spec.role == Role::output) {
+    weights_.output = matrix.dense;
+  } else {
+    linear_of(weights_.layers[static_cast<std::size_t>(spec.layer)], spec.role)->weight = matrix;
+  }
+}
+
+void WeightsBuilder::set_vector(const TensorSpec& spec, const float* values) {
+  if (spec.role == Role::output_norm) {
+    weights_.output_norm = values;
+    return;
+  }
+  LayerWeights& layer = weights_.layers[static_cast<std::size_t>(spec.layer)];
+  if (Linear* linear = linear_of(layer, spec.role)) {
+    (spec.part == Part::bias ? linear->bias : linear->norm) = values;
+  } else {
+    *gain_of(layer, spec.role) = values;
+  }
+}
+
+Weights WeightsBuilder::take() {
+  if (config_.tied_head) weights_.output = weights_.embedding;
+  return std::move(weights_);
+}
+
+}  // namespace sterna::runtime

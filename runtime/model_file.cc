@@ -1,0 +1,269 @@
+#include "runtime/model_file.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <mutex>
+#include <unordered_map>
+
+#include "kernels/ternary_matmul/pack.h"
+#include "runtime/config_keys.h"
+
+namespace sterna::runtime {
+namespace {
+
+// Fills a ModelConfig from metadata; remembers the first key that is missing or has the wrong type.
+class ConfigReader {
+ public:
+  explicit ConfigReader(const Gguf& gguf) : gguf_(gguf) {}
+
+  void operator()(std::string_view key, std::string& field) {
+    take(key, [&](const GgufValue& v) {
+      const auto text = v.as_string();
+      if (text) field = *text;
+      return text.has_value();
+    });
+  }
+  void operator()(std::string_view key, std::uint32_t& field) {
+    take(key, [&](const GgufValue& v) {
+      const auto n = v.as_uint();
+      if (!n || *n > std::numeric_limits<std::uint32_t>::max()) return false;
+      field = static_cast<std::uint32_t>(*n);
+      return true;
+    });
+  }
+  void operator()(std::string_view key, bool& field) {
+    take(key, [&](const GgufValue& v) {
+      field = v.as_bool().value_or(false);
+      return v.as_bool().has_value();
+    });
+  }
+  void operator()(std::string_view key, double& field) {
+    take(key, [&](const GgufValue& v) {
+      field = v.as_float().value_or(0.0);
+      return v.as_float().has_value();
+    });
+  }
+  void operator()(std::string_view key, float& field) {
+    double wide = field;
+    (*this)(key, wide);
+    field = static_cast<float>(wide);
+  }
+  template <class Enum, std::size_t N>
+  void choice(std::string_view key, Enum& field, const std::string_view (&names)[N]) {
+    take(key, [&](const GgufValue& v) {
+      const auto text = v.as_string();
+      const auto* const it = std::find(std::begin(names), std::end(names), text.value_or(""));
+      if (it == std::end(names)) return false;
+      field = static_cast<Enum>(it - std::begin(names));
+      return true;
+    });
+  }
+
+  [[nodiscard]] Status status() const {
+    if (missing_.empty()) return {};
+    return fail("{}: metadata key '{}' is missing or not what this version expects; convert the model again", gguf_.where(),
+                missing_);
+  }
+
+ private:
+  template <class Read>
+  void take(std::string_view key, Read read) {
+    const GgufValue* value = gguf_.find(key);
+    if ((value == nullptr || !read(*value)) && missing_.empty()) missing_ = key;
+  }
+  const Gguf& gguf_;
+  std::string missing_;
+};
+
+std::string string_key(const Gguf& gguf, std::string_view key) {
+  const GgufValue* value = gguf.find(key);
+  return value == nullptr ? std::string() : std::string(value->as_string().value_or(""));
+}
+
+std::vector<std::string> strings_key(const Gguf& gguf, std::string_view key) {
+  const GgufValue* value = gguf.find(key);
+  if (value == nullptr) return {};
+  const auto views = value->as_strings();
+  return {views.begin(), views.end()};
+}
+
+Status check_header(const Gguf& gguf, std::span<const std::byte> file) {
+  const std::string architecture = string_key(gguf, key::architecture);
+  if (architecture != kArchitecture) {
+    return fail("{}: is a GGUF file of architecture '{}', which only `sterna inspect` reads; convert the model's Hugging "
+                "Face directory with `sterna convert`",
+                gguf.where(), architecture);
+  }
+  const GgufValue* version = gguf.find(key::version);
+  const auto number = version == nullptr ? std::nullopt : version->as_uint();
+  if (!number) return fail("{}: metadata key '{}' is missing; convert the model again", gguf.where(), key::version);
+  if (*number > kFormatVersion) {
+    return fail("{}: format version {} is newer than the {} that this program reads; use a newer Sterna", gguf.where(),
+                *number, kFormatVersion);
+  }
+  const GgufValue* checksum = gguf.find(key::checksum);
+  if (checksum == nullptr || checksum->type != GgufType::u32) {
+    return fail("{}: metadata key '{}' is missing; convert the model again", gguf.where(), key::checksum);
+  }
+  const auto offset = static_cast<std::size_t>(checksum->bytes.data() - file.data());
+  const std::size_t end = std::min<std::size_t>(gguf.data_start(), file.size());
+  if (header_checksum(file.first(end), offset) != checksum->as_uint()) {
+    return fail("{}: the metadata does not match its checksum; the file is damaged: copy or convert it again", gguf.where());
+  }
+  return {};
+}
+
+Status read_text(const Gguf& gguf, StoredModel& model) {
+  model.text.tokenizer.pipeline = string_key(gguf, key::pipeline);
+  model.text.tokenizer.tokens = strings_key(gguf, key::tokens);
+  model.text.tokenizer.merges = strings_key(gguf, key::merges);
+  model.text.chat_template = string_key(gguf, key::chat_template);
+  model.text.bos_text = string_key(gguf, key::bos_text);
+  model.text.eos_text = string_key(gguf, key::eos_text);
+  model.source = string_key(gguf, key::source);
+  if (model.text.tokenizer.pipeline.empty()) {
+    return fail("{}: metadata key '{}' is missing; convert the model again", gguf.where(), key::pipeline);
+  }
+  if (const GgufValue* bos = gguf.find(key::bos_id)) {
+    model.config.bos = static_cast<std::int32_t>(std::clamp<std::int64_t>(bos->as_int().value_or(-1), -1, 1 << 30));
+  }
+  if (const GgufValue* stops = gguf.find(key::stop_tokens)) {
+    for (const double id : stops->as_floats()) {
+      model.config.stop_tokens.push_back(static_cast<std::int32_t>(std::clamp(id, -1.0, 1e9)));
+    }
+  }
+  return {};
+}
+
+bool layout_fits(const TensorSpec& spec, Layout layout) {
+  if (spec.is_vector()) return layout == Layout::f32;
+  if (spec.is_embedding()) return layout != Layout::trit2;
+  return layout != Layout::i8_rows;
+}
+
+Status place_tensors(const Gguf& gguf, StoredModel& model) {
+  const GgufValue* list = gguf.find(key::tensors);
+  if (list == nullptr) return fail("{}: metadata key '{}' is missing; convert the model again", gguf.where(), key::tensors);
+  std::unordered_map<std::string, TensorDescriptor> descriptors;
+  for (const std::string_view line : list->as_strings()) {
+    STERNA_TRY(TensorDescriptor descriptor, parse_descriptor(line, gguf.where()));
+    std::string name = descriptor.name;
+    descriptors.emplace(std::move(name), std::move(descriptor));
+  }
+  for (TensorSpec& spec : tensor_list(model.config)) {
+    const auto found = descriptors.find(spec.name);
+    const GgufTensor* tensor = gguf.tensor(spec.name);
+    if (found == descriptors.end() || tensor == nullptr) {
+      return fail("{}: tensor '{}' is missing; convert the model again", gguf.where(), spec.name);
+    }
+    const TensorDescriptor& d = found->second;
+    if (d.rows != spec.rows || d.columns != spec.columns || !layout_fits(spec, d.layout)) {
+      return fail("{}: tensor '{}' is {} x {} in layout {}, but the configuration asks for {} x {}", gguf.where(), spec.name,
+                  d.rows, d.columns, layout_name(d.layout), spec.rows, spec.columns);
+    }
+    const auto bytes = gguf.data(*tensor);
+    if (bytes.size() != d.bytes()) {
+      return fail("{}: tensor '{}' has {} bytes, its descriptor says {}", gguf.where(), spec.name, bytes.size(), d.bytes());
+    }
+    model.tensors.push_back({std::move(spec), d, bytes});
+  }
+  return {};
+}
+
+float scale_value(const TensorDescriptor& d, std::span<const std::byte> bytes, std::size_t i) {
+  if (d.scale_type == kernels::ScaleType::f32) {
+    float value = 0;
+    std::memcpy(&value, bytes.data() + i * 4, 4);
+    return value;
+  }
+  std::uint16_t half = 0;
+  std::memcpy(&half, bytes.data() + i * 2, 2);
+  return (half & 0x7C00U) == 0x7C00U ? std::numeric_limits<float>::infinity() : 0.0F;  // only finiteness matters
+}
+
+bool finite_scales(const TensorDescriptor& d, std::span<const std::byte> bytes) {
+  const std::size_t step = d.scale_type == kernels::ScaleType::f32 ? 4 : 2;
+  for (std::size_t i = 0; i < d.scale_bytes() / step; ++i) {
+    if (!std::isfinite(scale_value(d, bytes, i))) return false;
+  }
+  return true;
+}
+
+Status verify_tensor(const StoredModel::Tensor& t, const std::string& where) {
+  if (crc32_of(t.bytes) != t.descriptor.crc32) {
+    return fail("{}: tensor '{}' does not match its checksum; the file is damaged: copy or convert it again", where,
+                t.spec.name);
+  }
+  if (!finite_scales(t.descriptor, t.bytes)) return fail("{}: tensor '{}' has a scale that is not finite", where, t.spec.name);
+  if (t.descriptor.layout == Layout::trit2) {
+    const auto view = ternary_view(t.descriptor, t.bytes);
+    if (kernels::has_invalid_code(view.codes, view.code_bytes())) {
+      return fail("{}: tensor '{}' holds the code 3, which no trit has; the file is damaged", where, t.spec.name);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<StoredModel> read_stored_model(std::span<const std::byte> file, const std::string& where) {
+  STERNA_TRY(const Gguf gguf, Gguf::parse(file, where));
+  STERNA_CHECK(check_header(gguf, file));
+  StoredModel model;
+  ConfigReader reader(gguf);
+  visit_config(model.config, reader);
+  STERNA_CHECK(reader.status());
+  STERNA_CHECK(read_text(gguf, model));
+  STERNA_CHECK(validate(model.config, where));
+  STERNA_CHECK(place_tensors(gguf, model));
+  return model;
+}
+
+Status verify_tensors(const StoredModel& model, const std::string& where, ThreadPool& pool,
+                      const std::function<void(std::span<const std::byte>)>& after) {
+  // Tensors differ a hundredfold in size, so workers take the next one as they become free.
+  std::atomic<std::size_t> next{0};
+  std::mutex mutex;
+  Status first;
+  pool.run(pool.size(), 1, [&](std::size_t, std::size_t, std::size_t) {
+    for (std::size_t i = next++; i < model.tensors.size(); i = next++) {
+      Status status = verify_tensor(model.tensors[i], where);
+      if (after) after(model.tensors[i].bytes);
+      if (status) continue;
+      const std::lock_guard lock(mutex);
+      if (first) first = std::move(status);
+    }
+  });
+  return first;
+}
+
+Result<std::shared_ptr<const Model>> load_model_file(const std::string& path, const LoadOptions& options, ThreadPool& pool) {
+  STERNA_TRY(MappedFile opened, MappedFile::open(path, options.map));
+  auto file = std::make_shared<MappedFile>(std::move(opened));
+  STERNA_TRY(StoredModel stored, read_stored_model(file->bytes(), path));
+  if (options.verify) STERNA_CHECK(verify_tensors(stored, path, pool));
+
+  Model::Parts parts;
+  WeightsBuilder builder(stored.config);
+  for (const StoredModel::Tensor& t : stored.tensors) {
+    parts.weight_bytes += t.bytes.size();
+    if (t.spec.is_vector()) {
+      builder.set_vector(t.spec, reinterpret_cast<const float*>(t.bytes.data()));
+    } else if (t.descriptor.layout == Layout::trit2) {
+      builder.set_matrix(t.spec, Matrix(ternary_view(t.descriptor, t.bytes)));
+    } else {
+      builder.set_matrix(t.spec, Matrix(dense_view(t.descriptor, t.bytes)));
+    }
+  }
+  parts.weights = builder.take();
+  parts.config = std::move(stored.config);
+  parts.text = std::move(stored.text);
+  parts.source = std::move(stored.source);
+  parts.owners.push_back(std::move(file));
+  return Model::create(std::move(parts), path);
+}
+
+}  // namespace sterna::runtime

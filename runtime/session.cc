@@ -1,0 +1,69 @@
+#include "runtime/session.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace sterna::runtime {
+
+Session::Session(std::shared_ptr<const Model> model, const kernels::Kernels& kernels, ThreadPool& pool, Activations act,
+                 KvCache cache)
+    : model_(std::move(model)), kernels_(kernels), pool_(pool), act_(std::move(act)), cache_(std::move(cache)) {}
+
+Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const Options& options,
+                                                 const kernels::Kernels& kernels, ThreadPool& pool) {
+  const ModelConfig& config = model->config();
+  const std::size_t context =
+      options.context != 0 ? options.context : std::min<std::size_t>(config.context, kDefaultContext);
+  if (context > config.context) {
+    return fail("a context of {} tokens is more than the {} that this model was made for; use -c {} or less", context,
+                config.context, config.context);
+  }
+  const std::size_t batch = std::clamp<std::size_t>(options.batch, 1, context);
+  STERNA_TRY(Activations act, Activations::create(config, batch, context, pool.size()));
+  STERNA_TRY(KvCache cache, KvCache::create(config, context, options.kv));
+  return std::unique_ptr<Session>(new Session(std::move(model), kernels, pool, std::move(act), std::move(cache)));
+}
+
+Status Session::check(std::span<const TokenId> ids) const {
+  if (ids.size() > context() - position_) {
+    return fail("the context is full: {} tokens are in it, {} more do not fit into {}; use a larger context (-c) or a shorter text",
+                position_, ids.size(), context());
+  }
+  for (const TokenId id : ids) {
+    if (id < 0 || static_cast<std::uint32_t>(id) >= model_->config().vocab) {
+      return fail("token {} is outside the model's vocabulary of {}", id, model_->config().vocab);
+    }
+  }
+  return {};
+}
+
+Status Session::append(std::span<const TokenId> ids) { return append(ids, nullptr); }
+
+Status Session::append(std::span<const TokenId> ids, const LogitsSink& sink) {
+  STERNA_CHECK(check(ids));
+  ForwardContext c = forward_context();
+  for (std::size_t begin = 0; begin < ids.size(); begin += act_.batch) {
+    const std::size_t tokens = std::min(act_.batch, ids.size() - begin);
+    const bool last_batch = begin + tokens == ids.size();
+    embed(c, ids.subspan(begin, tokens), position_);
+    for (std::size_t layer = 0; layer < c.config.layers; ++layer) transformer_block(c, layer, tokens, position_);
+    position_ += tokens;
+    if (!sink && !last_batch) continue;
+    const std::size_t first = sink ? 0 : tokens - 1;  // prefill: only the last position meets the head
+    head(c, first, tokens);
+    const std::size_t vocab = c.config.vocab;
+    if (sink) {
+      for (std::size_t t = 0; t < tokens; ++t) sink(begin + t, {act_.logits.data() + t * vocab, vocab});
+    }
+    logits_ = {act_.logits.data() + (tokens - 1 - first) * vocab, vocab};
+  }
+  return {};
+}
+
+void Session::rewind(std::size_t position) {
+  assert(position <= position_);
+  position_ = position;
+  logits_ = {};
+}
+
+}  // namespace sterna::runtime
