@@ -1,0 +1,111 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/terminal.h"
+#include "convert/convert.h"
+
+namespace sterna::cli {
+namespace {
+
+struct Options {
+  std::string source;
+  std::string output;
+  std::uint32_t planes = 0;
+  bool keep_float = false;
+  std::string embedding = "int8";
+  std::uint32_t threads = 0;
+  bool json = false;
+  bool quiet = false;
+};
+
+double bits_per_weight(std::uint64_t bytes, std::uint64_t weights) {
+  return weights == 0 ? 0.0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(weights);
+}
+
+void print_json(const Options& o, const convert::ConvertReport& r, double seconds) {
+  nlohmann::ordered_json out = {
+      {"source", o.source},
+      {"output", o.output},
+      {"form", r.source},
+      {"file_bytes", r.file_bytes},
+      {"weights", r.weights},
+      {"bits_per_weight", bits_per_weight(r.tensor_bytes, r.weights)},
+      {"linear_weights", r.linear_weights},
+      {"linear_bits_per_weight", bits_per_weight(r.linear_bytes, r.linear_weights)},
+      {"fitted_matrices", r.fitted},
+      {"mean_relative_error", r.mean_relative_error},
+      {"worst_relative_error", r.worst_relative_error},
+      {"worst_tensor", r.worst_tensor},
+      {"seconds", seconds},
+  };
+  fmt::print("{}\n", out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+void print_text(const Options& o, const convert::ConvertReport& r, double seconds) {
+  fmt::print("{}: {}, {} weights, {:.1f} s\n", o.output, human_bytes(r.file_bytes), r.weights, seconds);
+  fmt::print("  form             {}\n", r.source);
+  fmt::print("  linear layers    {:.3f} bits per weight ({} weights)\n", bits_per_weight(r.linear_bytes, r.linear_weights),
+             r.linear_weights);
+  fmt::print("  whole model      {:.3f} bits per weight\n", bits_per_weight(r.tensor_bytes, r.weights));
+  if (r.fitted > 0) {
+    fmt::print("  relative error   {:.4f} mean, {:.4f} worst ({}), over {} matrices\n", r.mean_relative_error,
+               r.worst_relative_error, r.worst_tensor, r.fitted);
+  }
+}
+
+int run(const Options& o) {
+  convert::ConvertOptions options;
+  if (o.planes != 0) options.planes = o.planes;
+  options.keep_float = o.keep_float;
+  options.embedding = o.embedding == "keep"   ? convert::EmbeddingForm::keep
+                      : o.embedding == "bf16" ? convert::EmbeddingForm::bf16
+                                              : convert::EmbeddingForm::int8;
+  runtime::ThreadPool pool(o.threads == 0 ? runtime::ThreadPool::default_threads() : o.threads);
+  const auto start = std::chrono::steady_clock::now();
+  auto report = [&] {
+    ProgressLine line(!o.quiet);
+    return convert::convert_directory(
+        o.source, o.output, options, pool,
+        [&](const convert::ConvertProgress& p) { line.update(p.done, p.total, p.what); }, [] { return interrupted(); });
+  }();
+  if (!report) return print_error(report.error().message);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (report->planes_by_default && !o.quiet) {
+    print_note("note: a float model: its linear layers became 3 trit planes; choose with --planes 1|2|3 or --float");
+  }
+  if (o.json) {
+    print_json(o, *report, seconds);
+  } else if (!o.quiet) {
+    print_text(o, *report, seconds);
+  }
+  return 0;
+}
+
+}  // namespace
+
+Command add_convert(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option("source", options->source, "Hugging Face directory: config.json, tokenizer.json, safetensors")->required();
+  app.add_option("-o,--output", options->output, "the file to write, for example model.gguf")->required();
+  app.add_option("--planes", options->planes, "float models: trit planes per linear layer (default 3)")
+      ->check(CLI::Range(1, 3));
+  app.add_flag("--float", options->keep_float, "float models: keep the linear layers as stored");
+  app.add_option("--embedding", options->embedding,
+                 "embedding and head: int8 (a scale per row, the default), bf16, or keep (as stored)")
+      ->check(CLI::IsMember({"keep", "bf16", "int8"}));
+  app.add_option("-t,--threads", options->threads, "threads (default: all CPUs of this process)")->check(CLI::Range(1, 1024));
+  app.add_flag("--json", options->json, "print the summary as JSON");
+  app.add_flag("-q,--quiet", options->quiet, "no summary, no progress");
+  app.footer("\nExample:\n  sterna convert ./bitnet-b1.58-2B-4T -o bitnet.gguf\n\n"
+             "Checkpoints that were trained ternary are packed exactly. Float checkpoints are fitted with trit planes,\n"
+             "data-free: W ~ s (T1 + T2/3 + T3/9), one scale per row and 128 columns.");
+  return [options] { return run(*options); };
+}
+
+}  // namespace sterna::cli

@@ -1,0 +1,68 @@
+#include "cli/engine.h"
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdlib>
+#include <random>
+
+#include "convert/hf_model.h"
+#include "kernels/registry.h"
+
+namespace sterna::cli {
+namespace {
+
+Result<const kernels::Kernels*> choose_kernels() {
+  const char* forced = std::getenv("STERNA_ISA");
+  const kernels::Kernels* table = kernels::select_kernels(forced == nullptr ? "" : forced);
+  if (table != nullptr) return table;
+  std::string names;
+  for (const kernels::Kernels* k : kernels::all_kernels()) {
+    if (kernels::supported(k->isa)) names += (names.empty() ? "" : ", ") + std::string(k->name);
+  }
+  return fail("STERNA_ISA={} is not an instruction set that this machine runs; it may be: {}", forced == nullptr ? "" : forced,
+              names);
+}
+
+}  // namespace
+
+void EngineOptions::add_to(CLI::App& app) {
+  app.add_option("model,-m,--model", model, "Sterna file, or Hugging Face directory to run as it is")->required();
+  app.add_option("-t,--threads", threads, "threads (default: all CPUs of this process)")->check(CLI::Range(1, 1024));
+  app.add_option("-c,--context", context, "positions of the context (default: the model's, at most 4096)");
+  app.add_option("-b,--batch", batch, "tokens of one prefill step")->check(CLI::Range(1, 4096))->capture_default_str();
+  app.add_option("--kv", kv, "type of the KV cache")->check(CLI::IsMember({"f16", "f32"}))->capture_default_str();
+  app.add_flag("--no-mmap", no_mmap, "read the file into memory instead of mapping it");
+  app.add_flag("--no-verify", no_verify, "do not compare the tensors with their checksums at start");
+  app.add_option("--temp", sampling.temperature, "temperature, 0: greedy")->capture_default_str();
+  app.add_option("--top-k", sampling.top_k, "keep the k most likely tokens, 0: all")->capture_default_str();
+  app.add_option("--top-p", sampling.top_p, "keep the most likely tokens up to this probability, 1: all")
+      ->capture_default_str();
+  app.add_option("--min-p", sampling.min_p, "drop tokens below this share of the most likely one's probability, 0: none")
+      ->capture_default_str();
+  app.add_option("-s,--seed", sampling.seed, "seed of the sampler (default: a new one each time)")
+      ->each([this](const std::string&) { seed_given = true; });
+}
+
+Result<Engine> start_engine(EngineOptions& options) {
+  STERNA_CHECK(runtime::validate(options.sampling));
+  STERNA_TRY(const kernels::Kernels* table, choose_kernels());
+  if (!options.seed_given) options.sampling.seed = std::random_device{}();
+  const auto start = std::chrono::steady_clock::now();
+  Engine engine;
+  engine.isa = table->name;
+  engine.pool = std::make_unique<runtime::ThreadPool>(options.threads == 0 ? runtime::ThreadPool::default_threads()
+                                                                           : options.threads);
+  runtime::LoadOptions load;
+  load.map = !options.no_mmap;
+  load.verify = !options.no_verify;
+  STERNA_TRY(engine.model, convert::load_model(options.model, load, *engine.pool));
+  runtime::Session::Options session;
+  session.context = options.context;
+  session.batch = options.batch;
+  session.kv = options.kv == "f32" ? kernels::KvType::f32 : kernels::KvType::f16;
+  STERNA_TRY(engine.session, runtime::Session::create(engine.model, session, *table, *engine.pool));
+  engine.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return engine;
+}
+
+}  // namespace sterna::cli

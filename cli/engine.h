@@ -1,0 +1,44 @@
+// What run and chat share: the options of a model and a session, and the three made from them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "runtime/result.h"
+#include "runtime/sampler.h"
+#include "runtime/session.h"
+#include "runtime/thread_pool.h"
+
+namespace CLI {
+class App;
+}
+
+namespace sterna::cli {
+
+struct EngineOptions {
+  std::string model;
+  std::uint32_t threads = 0;
+  std::uint32_t context = 0;
+  std::uint32_t batch = 128;
+  std::string kv = "f16";
+  bool no_mmap = false;
+  bool no_verify = false;
+  runtime::SamplingOptions sampling;
+  bool seed_given = false;
+
+  void add_to(CLI::App& app);
+};
+
+struct Engine {
+  std::unique_ptr<runtime::ThreadPool> pool;
+  std::shared_ptr<const runtime::Model> model;
+  std::unique_ptr<runtime::Session> session;
+  const char* isa = "";
+  double load_seconds = 0;
+};
+
+// Loads the model and opens a session. Chooses a seed if none was given and writes it back.
+Result<Engine> start_engine(EngineOptions& options);
+
+}  // namespace sterna::cli

@@ -1,0 +1,41 @@
+// What the command line shows while it works, and how it is stopped: stderr only, and only on a terminal.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace sterna::cli {
+
+// "[#####.....]  42 %  3 s left  blk.3.attn_q.weight" on stderr, redrawn at most ten times a second; nothing when stderr is
+// no terminal. The destructor clears the line.
+class ProgressLine {
+ public:
+  explicit ProgressLine(bool enabled = true);
+  ~ProgressLine();
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+  void update(std::uint64_t done, std::uint64_t total, std::string_view what);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  bool enabled_;
+  bool drawn_ = false;
+  Clock::time_point start_ = Clock::now();
+  Clock::time_point last_;
+};
+
+// From here on Ctrl-C (and SIGTERM) only sets a flag; a second one ends the program at once.
+void catch_interrupts();
+bool interrupted();
+void clear_interrupt();
+
+// "1.2 GiB", "640 KiB"
+std::string human_bytes(std::uint64_t bytes);
+
+// One line on stderr: "sterna: ..." (line breaks in the message become spaces). Returns 1, the exit code.
+int print_error(std::string_view message);
+void print_note(std::string_view message);
+
+}  // namespace sterna::cli
