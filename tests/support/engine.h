@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <memory>
@@ -12,28 +11,9 @@
 #include "convert/hf_model.h"
 #include "kernels/registry.h"
 #include "runtime/session.h"
+#include "tests/support/temp_dir.h"
 
 namespace sterna::testing {
-
-// A directory of its own that goes with the object.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "sterna-test-XXXXXX").string();
-    const char* made = ::mkdtemp(pattern.data());
-    if (made != nullptr) path_ = made;
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline runtime::ThreadPool& test_pool() {
   static runtime::ThreadPool pool(2);
@@ -54,11 +34,11 @@ inline Result<convert::ConvertReport> convert_to(const std::filesystem::path& so
 // The converted model, embedding as stored: for exact comparisons.
 inline Result<std::shared_ptr<const runtime::Model>> converted(const std::filesystem::path& source,
                                                                convert::ConvertOptions options = {}) {
-  const TemporaryDirectory directory;
+  const TempDir directory;
   options.embedding = convert::EmbeddingForm::keep;
-  const auto file = directory.path() / "model.gguf";
+  const std::string file = directory.file("model.gguf");
   STERNA_TRY(const auto report, convert_to(source, file, options));
-  return runtime::load_model_file(file.string(), {}, test_pool());  // the mapping outlives the file's name
+  return runtime::load_model_file(file, {}, test_pool());  // the mapping outlives the file's name
 }
 
 inline std::unique_ptr<runtime::Session> new_session(std::shared_ptr<const runtime::Model> model,
