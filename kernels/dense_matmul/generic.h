@@ -1,0 +1,65 @@
+#pragma once
+
+#include "kernels/dense_matmul/dense_matmul.h"
+#include "kernels/lanes/dot.h"
+
+namespace sterna::kernels {
+
+struct DenseOutput {
+  float* y;
+  std::size_t stride;
+};
+
+// `rows` rows from `row` times `tokens` tokens from `token`.
+template <Isa isa, DenseType type, std::size_t rows, std::size_t tokens>
+inline void dense_tile(const DenseView& w, const float* x, std::size_t x_stride, std::size_t row,
+                       std::size_t token, DenseOutput out) {
+  float sums[rows * tokens];
+  dots<isa, type, rows, tokens>(w.row(row), w.columns * dense_bytes(type), x + token * x_stride, x_stride,
+                                w.columns, sums);
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t t = 0; t < tokens; ++t) {
+      const float sum = sums[r * tokens + t];
+      out.y[(token + t) * out.stride + row + r] = type == DenseType::i8 ? w.row_scales[row + r] * sum : sum;
+    }
+  }
+}
+
+// Four sums at a time: two rows times two tokens, which loads (and converts) everything half as often; what
+// is left over goes four rows times one token, or one row.
+template <Isa isa, DenseType type>
+void dense_matmul_typed(const DenseView& w, const float* x, std::size_t tokens, std::size_t x_stride,
+                        std::size_t row_begin, std::size_t row_end, DenseOutput out) {
+  const std::size_t by_two = tokens / 2 * 2;
+  std::size_t row = row_begin;
+  for (; row + 4 <= row_end; row += 4) {
+    for (std::size_t t = 0; t < by_two; t += 2) {
+      dense_tile<isa, type, 2, 2>(w, x, x_stride, row, t, out);
+      dense_tile<isa, type, 2, 2>(w, x, x_stride, row + 2, t, out);
+    }
+    if (by_two < tokens) dense_tile<isa, type, 4, 1>(w, x, x_stride, row, by_two, out);
+  }
+  for (; row < row_end; ++row) {
+    for (std::size_t t = 0; t < tokens; ++t) dense_tile<isa, type, 1, 1>(w, x, x_stride, row, t, out);
+  }
+}
+
+template <Isa isa>
+void dense_matmul(const DenseView& w, const float* x, std::size_t tokens, std::size_t x_stride,
+                  std::size_t row_begin, std::size_t row_end, float* y, std::size_t y_stride) {
+  const auto run = [&](auto type) {
+    dense_matmul_typed<isa, type.value>(w, x, tokens, x_stride, row_begin, row_end, {y, y_stride});
+  };
+  switch (w.type) {
+    case DenseType::f32:
+      return run(std::integral_constant<DenseType, DenseType::f32>{});
+    case DenseType::f16:
+      return run(std::integral_constant<DenseType, DenseType::f16>{});
+    case DenseType::bf16:
+      return run(std::integral_constant<DenseType, DenseType::bf16>{});
+    case DenseType::i8:
+      return run(std::integral_constant<DenseType, DenseType::i8>{});
+  }
+}
+
+}  // namespace sterna::kernels

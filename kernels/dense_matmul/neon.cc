@@ -1,0 +1,7 @@
+#include "kernels/lanes/neon.h"
+
+#include "kernels/dense_matmul/generic.h"
+
+template void sterna::kernels::dense_matmul<sterna::kernels::Isa::neon>(const DenseView&, const float*,
+                                                                        std::size_t, std::size_t, std::size_t,
+                                                                        std::size_t, float*, std::size_t);

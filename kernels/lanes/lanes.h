@@ -1,0 +1,91 @@
+// Sixteen float32 lanes, the same on every instruction set: scalar.h is the definition, simd.h with
+// avx2.h or neon.h must agree with it bit for bit. That makes every kernel built on lanes return the same
+// bits everywhere:
+//  * a sum over i adds element i to lane i % 16, in ascending order; elements missing in the last sixteen
+//    count as +0;
+//  * sum() adds lane i and i + 8, then i and i + 4, i + 2, i + 1;
+//  * + - * / round each by itself: nothing is contracted to a fused multiply-add (-ffp-contract=off,
+//    -mno-fma);
+//  * max(a, b) is a > b ? a : b and min(a, b) is a < b ? a : b, so with a NaN the result is b;
+//  * conversions are exact, or to nearest with ties to even.
+// NaN results are NaN everywhere; their sign and payload bits are not part of the promise.
+//
+// F32x16<isa>, memory unaligned:
+//   zero()  broadcast(float)
+//   load(const float*)  load_f16(...)  load_bf16(...)  load_i8(...)  load_i32(...)
+//   store(float*)  store_f16(...)
+//   store_i8(...)      rounded to nearest even; the lanes must be in [-128.5, 127.5)
+//   + - * /  max  min  abs
+//   times_pow2(t)      lane * 2^n for t = n + kRoundingMagic, n whole, -252 <= n <= 254; right to the ends
+//   sum()  maximum()   over the lanes, as trees
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "kernels/isa.h"
+#include "kernels/kv_store/kv_store.h"
+#include "kernels/views.h"
+
+namespace sterna::kernels {
+
+inline constexpr std::size_t kLanes = 16;
+
+// Adding 1.5 * 2^23 to |x| < 2^22 leaves x rounded to nearest even in the low bits of the mantissa.
+inline constexpr float kRoundingMagic = 12582912.0f;
+
+template <Isa isa>
+struct F32x16;
+
+// body(0), body(1), ... with compile-time indices: arrays of lanes stay in registers.
+template <std::size_t n, class Body>
+[[gnu::always_inline]] inline void unrolled(Body&& body) {
+  [&]<std::size_t... i>(std::index_sequence<i...>) __attribute__((always_inline)) {
+    (body(std::integral_constant<std::size_t, i>{}), ...);
+  }
+  (std::make_index_sequence<n>{});
+}
+
+template <Isa isa, DenseType type>
+[[gnu::always_inline]] inline F32x16<isa> load(const void* p) {
+  using F = F32x16<isa>;
+  if constexpr (type == DenseType::f32) return F::load(static_cast<const float*>(p));
+  if constexpr (type == DenseType::f16) return F::load_f16(static_cast<const Float16Bits*>(p));
+  if constexpr (type == DenseType::bf16) return F::load_bf16(static_cast<const BFloat16Bits*>(p));
+  if constexpr (type == DenseType::i8) return F::load_i8(static_cast<const std::int8_t*>(p));
+}
+
+// The first n < 16 elements; the other lanes are +0 and their memory is not read.
+template <Isa isa, DenseType type = DenseType::f32>
+inline F32x16<isa> load_first(const void* p, std::size_t n) {
+  alignas(64) unsigned char padded[kLanes * sizeof(float)] = {};
+  __builtin_memcpy(padded, p, n * dense_bytes(type));
+  return load<isa, type>(padded);
+}
+
+// Stores the first n < 16 lanes only.
+template <Isa isa>
+inline void store_first(F32x16<isa> x, float* p, std::size_t n) {
+  alignas(64) float all[kLanes];
+  x.store(all);
+  __builtin_memcpy(p, all, n * sizeof(float));
+}
+
+// For kernels that treat each element alone: body(load, store) for every sixteen, where load(p) is the
+// lanes at p + i and store(x, p) puts them there; neither touches memory past n.
+template <Isa isa, class Body>
+[[gnu::always_inline]] inline void for_each_sixteen(std::size_t n, Body&& body) {
+  std::size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    body([i](const float* p) { return F32x16<isa>::load(p + i); },
+         [i](F32x16<isa> x, float* p) { x.store(p + i); });
+  }
+  if (i < n) {
+    body([i, n](const float* p) { return load_first<isa>(p + i, n - i); },
+         [i, n](F32x16<isa> x, float* p) { store_first<isa>(x, p + i, n - i); });
+  }
+}
+
+}  // namespace sterna::kernels

@@ -1,0 +1,6 @@
+#include "kernels/lanes/scalar.h"
+
+#include "kernels/rope/generic.h"
+
+template void sterna::kernels::rope<sterna::kernels::Isa::scalar>(float*, std::size_t, std::size_t,
+                                                                  const float*, const float*);

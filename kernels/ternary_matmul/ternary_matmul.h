@@ -1,0 +1,49 @@
+// Ternary weights times int8 activations.
+//
+//     y[t, r] = inverse_scale[t] * (sum over the groups g, ascending: scale(r, g) * float(D(t, r, g)))
+//     D(t, r, g) = sum over the columns c of group g: W(r, c) * q[t, c]          exact, int32
+//     W(r, c) = 3^(P-1) T1 + ... + T_P,  T in {-1, 0, 1}                          |W| <= 13
+//
+// With group == 0 there is one D over all columns and one scale. Floats: acc = 0; acc = acc + scale *
+// float(D) for each group; y = inverse_scale * acc; each operation rounds by itself. int32 -> float
+// rounds to nearest even.
+//
+// Bounds, all with the full int8 range -128 <= q <= 127 and codes T + 1 in {0, 1, 2} (pack.h finds a code
+// 3).
+//
+//  * D, int32: |D| <= 2^20 columns * 13 * 128 < 2^31. Kernels add code * q and begin with -13 * sum of q
+//    (4 or 1 times for fewer planes), so on the way a column counts as anything from -13 q to 13 q: the
+//    same bound.
+//  * AVX2, plane by plane, int16 over one group of 128 columns in two accumulators: a u8 x s8 pair is in
+//    [-512, 508], and in [-2048, 2032] where codes are left times 4; a lane takes 2 fields x 8 tiles = 16
+//    pairs, [-8192, 8128] and [-32768, 32512]. Both fit exactly, so a lane is widened once per group.
+//  * AVX2, two planes joined to codes 0 .. 8: a pair is in [-2048, 2032], 16 of them in [-32768, 32512].
+//  * AVX2, three planes joined to codes 0 .. 26: a pair is in [-6656, 6604], the 4 of one tile in
+//    [-26624, 26416]; widened after every tile.
+//  * NEON, plane by plane, int16: a product is in [-256, 254], a lane takes 4 fields x 8 tiles = 32 of
+//    them, [-8192, 8128].
+//  * Scalar, planes joined: a product is in [-3328, 3302], 4 of them are summed in int16; then int32.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/isa.h"
+#include "kernels/views.h"
+
+namespace sterna::kernels {
+
+// Rows 16 * block_begin .. min(16 * block_end, w.rows) of every token: y[t * y_stride + r]. Other
+// elements of y are not touched, so ranges may run in parallel. Needs x.columns == w.columns, x.stride >=
+// round_up(w.columns, 16), block_end <= w.row_blocks(), and y_stride >= w.rows if there are several
+// tokens. y need not be aligned.
+template <Isa isa>
+void ternary_matmul(const TernaryView& w, const QuantizedView& x, std::size_t block_begin,
+                    std::size_t block_end, float* y, std::size_t y_stride);
+
+// The integers alone, scales ignored: d[t * d_stride + r] = sum over all columns of W(r, c) * q[t, c].
+template <Isa isa>
+void ternary_dot(const TernaryView& w, const QuantizedView& x, std::size_t block_begin, std::size_t block_end,
+                 std::int32_t* d, std::size_t d_stride);
+
+}  // namespace sterna::kernels

@@ -1,0 +1,103 @@
+// What kernels see: non-owning views, validated where they were made. No kernel checks a size that a file
+// gave.
+#pragma once
+
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+
+// always_inline below: these are used in files compiled for a newer instruction set, and no such copy of a
+// common function may be left for the linker to pick for all callers.
+namespace sterna::kernels {
+
+using Float16Bits = std::uint16_t;   // IEEE 754 binary16, as bits
+using BFloat16Bits = std::uint16_t;  // the upper half of a binary32, as bits
+
+inline constexpr std::size_t kTileRows = 16;     // rows of one block of a ternary matrix
+inline constexpr std::size_t kTileColumns = 16;  // columns of one tile: 16 x 16 trits in 64 bytes
+inline constexpr std::size_t kTileBytes = 64;    // per plane
+inline constexpr std::size_t kGroupColumns =
+    128;  // columns that share a scale, where there is one per row and group
+inline constexpr std::size_t kMaxColumns = 1 << 20;  // bounds |sum| <= 2^20 * 128 * 13 < 2^31 (three planes)
+inline constexpr std::size_t kMaxPlanes = 3;
+
+[[gnu::always_inline]] constexpr std::size_t round_up(std::size_t n, std::size_t step) {
+  return (n + step - 1) / step * step;
+}
+
+enum class ScaleType : std::uint8_t { f32, f16 };
+
+// A ternary matrix in kernel order ("trit2-16x16"). The weight at (row, column) is
+//     scale(row, column / group) * (3^(planes-1) T1 + 3^(planes-2) T2 + ...),  T in {-1, 0, 1}
+// so scale is the step of the finest plane: for W ~ s (T1 + T2/3 + T3/9), scale = s / 3^(planes-1).
+//
+// codes: T + 1 in two bits. Blocks of 16 rows follow each other; in a block, tiles of 16 columns follow each
+// other; in a tile, its planes follow each other, coarsest first, 64 bytes each: the row r of the block has
+// bytes 4r..4r+3, and byte j of them holds the columns j, 4+j, 8+j, 12+j of the tile in bits 0-1, 2-3, 4-5,
+// 6-7:
+//     byte  = (((row / 16 * tiles + column / 16) * planes + plane) * 64 + row % 16 * 4 + column % 4)
+//     shift = column % 16 / 4 * 2
+// Rows are padded to 16 and columns to 16 with code 1 (T = 0). 64-byte aligned.
+//
+// scales: one value for the whole matrix (group == 0), or one per row and `group` (= 128) columns, the last
+// group possibly short: scale(row, g) = scales[(row / 16 * groups + g) * 16 + row % 16]. 64-byte aligned when
+// grouped.
+struct TernaryView {
+  std::size_t rows = 0;
+  std::size_t columns = 0;  // 1 .. kMaxColumns
+  std::size_t planes = 1;   // 1 .. 3
+  std::size_t group = 0;    // 0 or kGroupColumns
+  ScaleType scale_type = ScaleType::f32;
+  const std::uint8_t* codes = nullptr;
+  const void* scales = nullptr;
+
+  [[nodiscard, gnu::always_inline]] std::size_t row_blocks() const {
+    return round_up(rows, kTileRows) / kTileRows;
+  }
+  [[nodiscard, gnu::always_inline]] std::size_t tiles() const {
+    return round_up(columns, kTileColumns) / kTileColumns;
+  }
+  [[nodiscard, gnu::always_inline]] std::size_t groups() const {
+    return group == 0 ? 1 : round_up(columns, group) / group;
+  }
+  [[nodiscard, gnu::always_inline]] std::size_t code_bytes() const {
+    return row_blocks() * tiles() * planes * kTileBytes;
+  }
+  [[nodiscard, gnu::always_inline]] std::size_t scale_count() const {
+    return group == 0 ? 1 : row_blocks() * groups() * kTileRows;
+  }
+};
+
+// Tokens x columns of int8 activations, one factor per token: x ~ inverse_scale[token] * q.
+// q rows are padded with zeros to `stride`, a multiple of 16; -128 <= q <= 127. sums[token * sum_stride + g]
+// is the sum of q over columns 128g..128g+127.
+struct QuantizedView {
+  std::size_t tokens = 0;
+  std::size_t columns = 0;
+  std::size_t stride = 0;
+  std::size_t sum_stride = 0;
+  const std::int8_t* q = nullptr;
+  const std::int32_t* sums = nullptr;
+  const float* inverse_scale = nullptr;
+};
+
+enum class DenseType : std::uint8_t { f32, f16, bf16, i8 };
+
+[[gnu::always_inline]] constexpr std::size_t dense_bytes(DenseType type) {
+  return type == DenseType::f32 ? 4 : type == DenseType::i8 ? 1 : 2;
+}
+
+// A dense row-major matrix; i8 has one float scale per row (weight = row_scales[row] * value).
+struct DenseView {
+  std::size_t rows = 0;
+  std::size_t columns = 0;
+  DenseType type = DenseType::f32;
+  const void* data = nullptr;
+  const float* row_scales = nullptr;  // i8 only
+
+  [[nodiscard, gnu::always_inline]] const std::uint8_t* row(std::size_t r) const {
+    return static_cast<const std::uint8_t*>(data) + r * columns * dense_bytes(type);
+  }
+};
+
+}  // namespace sterna::kernels
