@@ -22,7 +22,9 @@ class SafetensorsWriter {
  public:
   SafetensorsWriter& add(const std::string& name, const std::string& dtype, std::vector<std::uint64_t> shape,
                          const std::string& bytes) {
-    header_[name] = {{"dtype", dtype}, {"shape", std::move(shape)}, {"data_offsets", {data_.size(), data_.size() + bytes.size()}}};
+    header_[name] = {{"dtype", dtype},
+                     {"shape", std::move(shape)},
+                     {"data_offsets", {data_.size(), data_.size() + bytes.size()}}};
     data_ += bytes;
     return *this;
   }
@@ -35,7 +37,8 @@ class SafetensorsWriter {
     return add(name, dtype, std::move(shape), bytes);
   }
 
-  SafetensorsWriter& floats(const std::string& name, std::vector<std::uint64_t> shape, const std::vector<float>& values) {
+  SafetensorsWriter& floats(const std::string& name, std::vector<std::uint64_t> shape,
+                            const std::vector<float>& values) {
     return add(name, "F32", std::move(shape), values);
   }
 

@@ -2,6 +2,7 @@
 // special tokens. Everything that a test wants to break can be replaced before it is written.
 #pragma once
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string>
@@ -44,7 +45,11 @@ struct TinyModel {
        "{% for m in messages %}<|turn|>{{ m['role'] }}: {{ m['content'] }}</s>{% endfor %}"
        "{% if add_generation_prompt %}<|turn|>assistant: {% endif %}"},
   };
-  SafetensorsWriter weights;
+  struct Tensor {
+    std::vector<std::uint64_t> shape;
+    std::vector<float> values;
+  };
+  std::map<std::string, Tensor> tensors;
 
   explicit TinyModel(unsigned seed = 1) {
     std::mt19937 random(seed);
@@ -52,9 +57,9 @@ struct TinyModel {
     const auto matrix = [&](const std::string& name, std::uint64_t rows, std::uint64_t columns) {
       std::vector<float> values(rows * columns);
       for (float& v : values) v = normal(random);
-      weights.floats(name, {rows, columns}, values);
+      tensors[name] = {{rows, columns}, std::move(values)};
     };
-    const auto gain = [&](const std::string& name) { weights.floats(name, {32}, std::vector<float>(32, 1.0F)); };
+    const auto gain = [&](const std::string& name) { tensors[name] = {{32}, std::vector<float>(32, 1.0F)}; };
     matrix("model.embed_tokens.weight", 260, 32);
     for (int layer = 0; layer < 2; ++layer) {
       const std::string prefix = "model.layers." + std::to_string(layer) + ".";
@@ -88,6 +93,8 @@ struct TinyModel {
   }
 
   void write(const TempDir& directory) const {
+    SafetensorsWriter weights;
+    for (const auto& [name, tensor] : tensors) weights.floats(name, tensor.shape, tensor.values);
     directory.write("config.json", config.dump());
     directory.write("tokenizer.json", tokenizer.dump());
     directory.write("tokenizer_config.json", tokenizer_config.dump());
