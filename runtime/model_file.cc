@@ -161,7 +161,7 @@ Status place_tensors(const Gguf& gguf, StoredModel& model) {
     }
     const TensorDescriptor& d = found->second;
     if (d.rows != spec.rows || d.columns != spec.columns || !layout_fits(spec, d.layout)) {
-      return fail("{}: tensor '{}' is {} x {} in layout {}, but the configuration asks for {} x {}", gguf.where(), spec.name,
+      return fail("{}: tensor '{}' is {} x {} in layout {}, the configuration asks for {} x {}", gguf.where(), spec.name,
                   d.rows, d.columns, layout_name(d.layout), spec.rows, spec.columns);
     }
     const auto bytes = gguf.data(*tensor);
@@ -169,6 +169,10 @@ Status place_tensors(const Gguf& gguf, StoredModel& model) {
       return fail("{}: tensor '{}' has {} bytes, its descriptor says {}", gguf.where(), spec.name, bytes.size(), d.bytes());
     }
     model.tensors.push_back({std::move(spec), d, bytes});
+  }
+  if (descriptors.size() != model.tensors.size() || gguf.tensors().size() != model.tensors.size()) {
+    return fail("{}: holds {} tensors, but the configuration has {}; the file is damaged: convert the model again", gguf.where(),
+                gguf.tensors().size(), model.tensors.size());
   }
   return {};
 }

@@ -15,10 +15,26 @@ struct Error {
   std::string message;  // one line, no trailing newline
 };
 
+// Messages quote names from untrusted files: control characters become '?', and what is longer than any sensible line is
+// cut at a character's border.
+inline std::string one_line(std::string message) {
+  constexpr std::size_t kLongest = 1000;
+  if (message.size() > kLongest) {
+    std::size_t end = kLongest;
+    while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xC0U) == 0x80U) --end;
+    message.resize(end);
+    message += "...";
+  }
+  for (char& c : message) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  }
+  return message;
+}
+
 // fail("{}: header is {} bytes, at least 8 are needed", path, n)
 template <class... Args>
 [[nodiscard]] Error fail(fmt::format_string<Args...> format, Args&&... args) {
-  return Error{fmt::format(format, std::forward<Args>(args)...)};
+  return Error{one_line(fmt::format(format, std::forward<Args>(args)...))};
 }
 
 template <class T>
