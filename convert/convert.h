@@ -14,7 +14,7 @@
 namespace sterna::convert {
 
 struct ConvertOptions {
-  std::optional<std::size_t> planes;  // 1..3; for float models only
+  std::optional<std::size_t> planes = {};  // 1..3; for float models only
   bool keep_float = false;            // linears stay as stored; for float models only
   EmbeddingForm embedding = EmbeddingForm::int8;
 };

@@ -95,7 +95,7 @@ class [[nodiscard]] Status {
 #define STERNA_TRY(declaration, expression)                                        \
   auto STERNA_CONCAT(result_, __LINE__) = (expression);                            \
   if (!STERNA_CONCAT(result_, __LINE__)) return STERNA_CONCAT(result_, __LINE__).error(); \
-  declaration = *std::move(STERNA_CONCAT(result_, __LINE__))
+  declaration = *std::move(STERNA_CONCAT(result_, __LINE__))  // NOLINT(bugprone-macro-parentheses)
 
 // STERNA_CHECK(f()): return f()'s error from the enclosing function; for Status.
 #define STERNA_CHECK(expression)                                                   \

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/dense_matmul/dense_matmul.h"
 #include "kernels/lanes/dot.h"
 

@@ -22,7 +22,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
 #include <utility>
 
 #include "kernels/isa.h"
@@ -39,12 +38,18 @@ inline constexpr float kRoundingMagic = 12582912.0f;
 template <Isa isa>
 struct F32x16;
 
+// A number known to the compiler. std::integral_constant would do, were its conversion inlined at -O0 too:
+// nothing that is common to files of different instruction sets may be left out of line (see islands.cmake of
+// the tests).
+template <std::size_t i>
+struct Index {
+  [[gnu::always_inline]] constexpr operator std::size_t() const { return i; }
+};
+
 // body(0), body(1), ... with compile-time indices: arrays of lanes stay in registers.
 template <std::size_t n, class Body>
 [[gnu::always_inline]] inline void unrolled(Body&& body) {
-  [&]<std::size_t... i>(std::index_sequence<i...>) __attribute__((always_inline)) {
-    (body(std::integral_constant<std::size_t, i>{}), ...);
-  }
+  [&]<std::size_t... i>(std::index_sequence<i...>) __attribute__((always_inline)) { (body(Index<i>{}), ...); }
   (std::make_index_sequence<n>{});
 }
 

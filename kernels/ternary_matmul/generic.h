@@ -28,7 +28,7 @@ constexpr std::int32_t plane_weight(std::size_t planes, std::size_t plane) {
 }
 
 // d[16t + r] = -(offset * sum of q over the groups): what the sum of code * q will be too large by.
-template <std::size_t planes, std::size_t tokens>
+template <Isa isa, std::size_t planes, std::size_t tokens>
 inline void start_dots(const QuantizedView& x, std::size_t token, std::size_t first_group, std::size_t groups,
                        std::int32_t* d) {
   constexpr std::int32_t code_offset = planes == 1 ? 1 : planes == 2 ? 4 : 13;
@@ -56,7 +56,7 @@ template <Isa isa, std::size_t planes, std::size_t tokens>
 inline void block_dots(const TernaryView& w, const QuantizedView& x, std::size_t block, std::size_t token,
                        std::int32_t* d) {
   const std::size_t groups = round_up(w.columns, kGroupColumns) / kGroupColumns;
-  start_dots<planes, tokens>(x, token, 0, groups, d);
+  start_dots<isa, planes, tokens>(x, token, 0, groups, d);
   for (std::size_t g = 0; g < groups; ++g) group_dots<isa, planes, tokens>(w, x, block, g, token, d);
 }
 
@@ -93,7 +93,7 @@ inline void block_sums(const TernaryView& w, const QuantizedView& x, std::size_t
     return add_scaled(load_scale<isa>(w));
   }
   for (std::size_t g = 0; g < w.groups(); ++g) {
-    start_dots<planes, tokens>(x, token, g, 1, d);
+    start_dots<isa, planes, tokens>(x, token, g, 1, d);
     group_dots<isa, planes, tokens>(w, x, block, g, token, d);
     add_scaled(load_scales<isa>(w, block, g));
   }
@@ -109,9 +109,9 @@ template <class Body>
   for (std::size_t block = block_begin; block < block_end; ++block) {
     std::size_t token = 0;
     for (; token + kTokensAtOnce <= tokens; token += kTokensAtOnce) {
-      body(std::integral_constant<std::size_t, kTokensAtOnce>{}, token, block);
+      body(Index<kTokensAtOnce>{}, token, block);
     }
-    for (; token < tokens; ++token) body(std::integral_constant<std::size_t, 1>{}, token, block);
+    for (; token < tokens; ++token) body(Index<1>{}, token, block);
   }
 }
 
@@ -119,11 +119,11 @@ template <class Body>
 [[gnu::always_inline]] inline void with_planes(std::size_t planes, Body&& body) {
   switch (planes) {
     case 1:
-      return body(std::integral_constant<std::size_t, 1>{});
+      return body(Index<1>{});
     case 2:
-      return body(std::integral_constant<std::size_t, 2>{});
+      return body(Index<2>{});
     case 3:
-      return body(std::integral_constant<std::size_t, 3>{});
+      return body(Index<3>{});
     default:
       assert(false && "1 to 3 planes");
   }

@@ -104,7 +104,8 @@ class Interpreter {
   Result<Value> eval_filter(const Expr& expr);
   Result<Value> eval_test(const Expr& expr);
   Result<Arguments> eval_arguments(const CallArguments& arguments);
-  Result<Value> eval_bound(const ExprPtr& bound);
+  // Leaves `value` alone for a bound that is not there.
+  Status eval_bound(const ExprPtr& bound, Value& value);
 
   // Calls.
   Result<Value> call(const Value& callee, const Arguments& arguments);

@@ -157,17 +157,18 @@ Result<Value> Interpreter::eval_item(const Expr& expr) {
   return get_item(env_, value, index);
 }
 
-Result<Value> Interpreter::eval_bound(const ExprPtr& bound) {
-  if (bound == nullptr) return Value(None{});
-  return eval(*bound);
+Status Interpreter::eval_bound(const ExprPtr& bound, Value& value) {
+  if (bound == nullptr) return {};
+  STERNA_TRY(value, eval(*bound));
+  return {};
 }
 
 Result<Value> Interpreter::eval_slice(const Expr& expr) {
   STERNA_TRY(const Value value, eval(*expr.items[0]));
   SliceBounds bounds;
-  STERNA_TRY(bounds.start, eval_bound(expr.items[1]));
-  STERNA_TRY(bounds.stop, eval_bound(expr.items[2]));
-  STERNA_TRY(bounds.step, eval_bound(expr.items[3]));
+  STERNA_CHECK(eval_bound(expr.items[1], bounds.start));
+  STERNA_CHECK(eval_bound(expr.items[2], bounds.stop));
+  STERNA_CHECK(eval_bound(expr.items[3], bounds.step));
   return slice(env_.budget, value, bounds);
 }
 

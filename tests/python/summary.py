@@ -57,7 +57,8 @@ def main():
         if test.get("status") == "fail" and not cases["failed"]:
             failed.append(name)
         elif test.get("status") in ("notrun", "disabled") and not cases["skipped"]:
-            skipped.append(name)
+            said = (test.findtext("system-out") or "").split("\n")
+            skipped.append(": ".join([name, *[line.strip()[-160:] for line in said if line.strip()][-1:]]))
         elif test.get("status") == "run" and not any(cases.values()):
             passed += 1
     for line in skipped:
