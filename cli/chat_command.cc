@@ -71,10 +71,10 @@ class Chat {
     engine_.session->rewind(keep);
     seen_.assign(ids.begin(), ids.end());
     const std::size_t limit = options_.max_tokens == 0 ? engine_.session->context() : options_.max_tokens;
-    auto generation =
-        runtime::generate(*engine_.session, std::span(ids).subspan(keep), limit, sampler_, [](std::string_view piece) {
-          return std::fwrite(piece.data(), 1, piece.size(), stdout) == piece.size() && std::fflush(stdout) == 0 &&
-                 !interrupted();
+    auto generation = runtime::generate(
+        *engine_.session, std::span(ids).subspan(keep), limit, sampler_, [](std::string_view piece) {
+          return std::fwrite(piece.data(), 1, piece.size(), stdout) == piece.size() &&
+                 std::fflush(stdout) == 0 && !interrupted();
         });
     if (!generation) {
       engine_.session->rewind(0);
@@ -87,19 +87,23 @@ class Chat {
     return generation;
   }
 
-  // The conversation as ids, with room for an answer: the oldest turns go first, whole, the system prompt stays.
+  // The conversation as ids, with room for an answer: the oldest turns go first, whole, the system prompt
+  // stays.
   Result<std::vector<runtime::TokenId>> fit_history() {
     const std::size_t room = std::max<std::size_t>(1, engine_.session->context() / 4);
     while (true) {
       STERNA_TRY(std::vector<runtime::TokenId> ids, runtime::encode_chat(*engine_.model, messages_, true));
       const std::size_t turns = messages_.size() - system_messages_;
       if (ids.empty()) return fail("the chat template of {} renders nothing", engine_.model->where());
-      if (ids.size() + room <= engine_.session->context() || (turns <= 1 && ids.size() < engine_.session->context())) {
+      if (ids.size() + room <= engine_.session->context() ||
+          (turns <= 1 && ids.size() < engine_.session->context())) {
         return ids;
       }
       if (turns <= 1) {
-        return fail("the message has {} tokens and does not fit into the context of {}; shorten it or use a larger -c",
-                    ids.size(), engine_.session->context());
+        return fail(
+            "the message has {} tokens and does not fit into the context of {}; shorten it or use a larger "
+            "-c",
+            ids.size(), engine_.session->context());
       }
       const auto oldest = messages_.begin() + static_cast<std::ptrdiff_t>(system_messages_);
       messages_.erase(oldest, oldest + 2);  // a question and its answer
@@ -148,10 +152,13 @@ Command add_chat(CLI::App& app) {
   auto options = std::make_shared<Options>();
   options->engine.add_to(app);
   app.add_option("--system", options->system, "system prompt");
-  app.add_option("-n,--max-tokens", options->max_tokens, "tokens of one answer at most (default: what the context holds)");
-  app.footer("\nExample:\n  sterna chat model.gguf --system \"You are terse.\"\n\n"
-             "Where standard input is no terminal, each line is a message: it is answered on standard output, and the\n"
-             "program ends with the input.");
+  app.add_option("-n,--max-tokens", options->max_tokens,
+                 "tokens of one answer at most (default: what the context holds)");
+  app.footer(
+      "\nExample:\n  sterna chat model.gguf --system \"You are terse.\"\n\n"
+      "Where standard input is no terminal, each line is a message: it is answered on standard output, and "
+      "the\n"
+      "program ends with the input.");
   return [options] { return run(*options); };
 }
 

@@ -1,5 +1,5 @@
-// The subcommands. Each adds its options to the command line and returns what runs it; the exit code is 0 (done) or 1
-// (failed with one line on stderr).
+// The subcommands. Each adds its options to the command line and returns what runs it; the exit code is 0
+// (done) or 1 (failed with one line on stderr).
 #pragma once
 
 #include <functional>

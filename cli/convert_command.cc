@@ -50,8 +50,8 @@ void print_json(const Options& o, const convert::ConvertReport& r, double second
 void print_text(const Options& o, const convert::ConvertReport& r, double seconds) {
   fmt::print("{}: {}, {} weights, {:.1f} s\n", o.output, human_bytes(r.file_bytes), r.weights, seconds);
   fmt::print("  form             {}\n", r.source);
-  fmt::print("  linear layers    {:.3f} bits per weight ({} weights)\n", bits_per_weight(r.linear_bytes, r.linear_weights),
-             r.linear_weights);
+  fmt::print("  linear layers    {:.3f} bits per weight ({} weights)\n",
+             bits_per_weight(r.linear_bytes, r.linear_weights), r.linear_weights);
   fmt::print("  whole model      {:.3f} bits per weight\n", bits_per_weight(r.tensor_bytes, r.weights));
   if (r.fitted > 0) {
     fmt::print("  relative error   {:.4f} mean, {:.4f} worst ({}), over {} matrices\n", r.mean_relative_error,
@@ -72,12 +72,14 @@ int run(const Options& o) {
     ProgressLine line(!o.quiet);
     return convert::convert_directory(
         o.source, o.output, options, pool,
-        [&](const convert::ConvertProgress& p) { line.update(p.done, p.total, p.what); }, [] { return interrupted(); });
+        [&](const convert::ConvertProgress& p) { line.update(p.done, p.total, p.what); },
+        [] { return interrupted(); });
   }();
   if (!report) return print_error(report.error().message);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (report->planes_by_default && !o.quiet) {
-    print_note("note: a float model: its linear layers became 3 trit planes; choose with --planes 1|2|3 or --float");
+    print_note(
+        "note: a float model: its linear layers became 3 trit planes; choose with --planes 1|2|3 or --float");
   }
   if (o.json) {
     print_json(o, *report, seconds);
@@ -91,20 +93,27 @@ int run(const Options& o) {
 
 Command add_convert(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("source", options->source, "Hugging Face directory: config.json, tokenizer.json, safetensors")->required();
+  app.add_option("source", options->source,
+                 "Hugging Face directory: config.json, tokenizer.json, safetensors")
+      ->required();
   app.add_option("-o,--output", options->output, "the file to write, for example model.gguf")->required();
-  app.add_option("--planes", options->planes, "float models: trit planes per linear layer (default 3)")
-      ->check(CLI::Range(1, 3));
-  app.add_flag("--float", options->keep_float, "float models: keep the linear layers as stored");
+  CLI::Option* planes =
+      app.add_option("--planes", options->planes, "float models: trit planes per linear layer (default 3)")
+          ->check(CLI::Range(1, 3));
+  app.add_flag("--float", options->keep_float, "float models: keep the linear layers as stored")
+      ->excludes(planes);
   app.add_option("--embedding", options->embedding,
                  "embedding and head: int8 (a scale per row, the default), bf16, or keep (as stored)")
       ->check(CLI::IsMember({"keep", "bf16", "int8"}));
-  app.add_option("-t,--threads", options->threads, "threads (default: all CPUs of this process)")->check(CLI::Range(1, 1024));
+  app.add_option("-t,--threads", options->threads, "threads (default: all CPUs of this process)")
+      ->check(CLI::Range(1, 1024));
   app.add_flag("--json", options->json, "print the summary as JSON");
   app.add_flag("-q,--quiet", options->quiet, "no summary, no progress");
-  app.footer("\nExample:\n  sterna convert ./bitnet-b1.58-2B-4T -o bitnet.gguf\n\n"
-             "Checkpoints that were trained ternary are packed exactly. Float checkpoints are fitted with trit planes,\n"
-             "data-free: W ~ s (T1 + T2/3 + T3/9), one scale per row and 128 columns.");
+  app.footer(
+      "\nExample:\n  sterna convert ./bitnet-b1.58-2B-4T -o bitnet.gguf\n\n"
+      "Checkpoints that were trained ternary are packed exactly. Float checkpoints are fitted with trit "
+      "planes,\n"
+      "data-free: W ~ s (T1 + T2/3 + T3/9), one scale per row and 128 columns.");
   return [options] { return run(*options); };
 }
 

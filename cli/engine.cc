@@ -19,25 +19,36 @@ Result<const kernels::Kernels*> choose_kernels() {
   for (const kernels::Kernels* k : kernels::all_kernels()) {
     if (kernels::supported(k->isa)) names += (names.empty() ? "" : ", ") + std::string(k->name);
   }
-  return fail("STERNA_ISA={} is not an instruction set that this machine runs; it may be: {}", forced == nullptr ? "" : forced,
-              names);
+  return fail("STERNA_ISA={} is not an instruction set that this machine runs; it may be: {}",
+              forced == nullptr ? "" : forced, names);
 }
 
 }  // namespace
 
 void EngineOptions::add_to(CLI::App& app) {
-  app.add_option("model,-m,--model", model, "Sterna file, or Hugging Face directory to run as it is")->required();
-  app.add_option("-t,--threads", threads, "threads (default: all CPUs of this process)")->check(CLI::Range(1, 1024));
+  app.add_option("model,-m,--model", model, "Sterna file, or Hugging Face directory to run as it is")
+      ->required();
+  app.add_option("-t,--threads", threads, "threads (default: all CPUs of this process)")
+      ->check(CLI::Range(1, 1024));
   app.add_option("-c,--context", context, "positions of the context (default: the model's, at most 4096)");
-  app.add_option("-b,--batch", batch, "tokens of one prefill step")->check(CLI::Range(1, 4096))->capture_default_str();
-  app.add_option("--kv", kv, "type of the KV cache")->check(CLI::IsMember({"f16", "f32"}))->capture_default_str();
+  app.add_option("-b,--batch", batch, "tokens of one prefill step")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option("--kv", kv, "type of the KV cache")
+      ->check(CLI::IsMember({"f16", "f32"}))
+      ->capture_default_str();
   app.add_flag("--no-mmap", no_mmap, "read the file into memory instead of mapping it");
   app.add_flag("--no-verify", no_verify, "do not compare the tensors with their checksums at start");
-  app.add_option("--temp", sampling.temperature, "temperature, 0: greedy")->capture_default_str();
+  app.add_option("--temp", sampling.temperature, "temperature, 0: greedy")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--top-k", sampling.top_k, "keep the k most likely tokens, 0: all")->capture_default_str();
   app.add_option("--top-p", sampling.top_p, "keep the most likely tokens up to this probability, 1: all")
+      ->check(CLI::Range(1e-6, 1.0))
       ->capture_default_str();
-  app.add_option("--min-p", sampling.min_p, "drop tokens below this share of the most likely one's probability, 0: none")
+  app.add_option("--min-p", sampling.min_p,
+                 "drop tokens below this share of the most likely one's probability, 0: none")
+      ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   app.add_option("-s,--seed", sampling.seed, "seed of the sampler (default: a new one each time)")
       ->each([this](const std::string&) { seed_given = true; });
@@ -50,8 +61,8 @@ Result<Engine> start_engine(EngineOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   Engine engine;
   engine.isa = table->name;
-  engine.pool = std::make_unique<runtime::ThreadPool>(options.threads == 0 ? runtime::ThreadPool::default_threads()
-                                                                           : options.threads);
+  engine.pool = std::make_unique<runtime::ThreadPool>(
+      options.threads == 0 ? runtime::ThreadPool::default_threads() : options.threads);
   runtime::LoadOptions load;
   load.map = !options.no_mmap;
   load.verify = !options.no_verify;

@@ -58,8 +58,9 @@ void print_json(const Inspection& i) {
   const Totals totals = total(i);
   nlohmann::ordered_json tensors = nlohmann::ordered_json::array();
   for (const InspectedTensor& t : i.tensors) {
-    nlohmann::ordered_json row = {{"name", t.name},       {"type", t.type},   {"shape", t.shape},
-                                  {"weights", t.weights}, {"bytes", t.bytes}, {"bits_per_weight", bits(t.bytes, t.weights)}};
+    nlohmann::ordered_json row = {{"name", t.name},   {"type", t.type},
+                                  {"shape", t.shape}, {"weights", t.weights},
+                                  {"bytes", t.bytes}, {"bits_per_weight", bits(t.bytes, t.weights)}};
     if (t.trits) row["trits"] = trits_json(*t.trits);
     tensors.push_back(std::move(row));
   }
@@ -86,7 +87,8 @@ std::string one_line(const nlohmann::ordered_json& value) {
   constexpr std::size_t kWidth = 96;
   if (text.size() <= kWidth) return text;
   std::size_t end = kWidth;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;  // not inside a character
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U)
+    --end;  // not inside a character
   return text.substr(0, end) + "...";
 }
 
@@ -97,8 +99,8 @@ void print_tensors(const Inspection& i) {
     name_width = std::max(name_width, t.name.size());
     type_width = std::max(type_width, t.type.size());
   }
-  fmt::print("\n{:<{}}  {:<{}}  {:>16}  {:>10}  {:>7}  {}\n", "tensor", name_width, "type", type_width, "shape", "size",
-             "bits/w", "-1 / 0 / +1");
+  fmt::print("\n{:<{}}  {:<{}}  {:>16}  {:>10}  {:>7}  {}\n", "tensor", name_width, "type", type_width,
+             "shape", "size", "bits/w", "-1 / 0 / +1");
   for (const InspectedTensor& t : i.tensors) {
     std::string shape;
     for (const std::uint64_t n : t.shape) shape += (shape.empty() ? "" : " x ") + std::to_string(n);
@@ -107,8 +109,8 @@ void print_tensors(const Inspection& i) {
       trits = fmt::format("{:.1f} / {:.1f} / {:.1f} %", 100 * share(t.trits->minus, *t.trits),
                           100 * share(t.trits->zero, *t.trits), 100 * share(t.trits->plus, *t.trits));
     }
-    fmt::print("{:<{}}  {:<{}}  {:>16}  {:>10}  {:>7.3f}  {}\n", t.name, name_width, t.type, type_width, shape,
-               human_bytes(t.bytes), bits(t.bytes, t.weights), trits);
+    fmt::print("{:<{}}  {:<{}}  {:>16}  {:>10}  {:>7.3f}  {}\n", t.name, name_width, t.type, type_width,
+               shape, human_bytes(t.bytes), bits(t.bytes, t.weights), trits);
   }
 }
 
@@ -120,8 +122,9 @@ void print_text(const Inspection& i) {
   fmt::print("  size             {}\n", human_bytes(i.file_bytes));
   fmt::print("  weights          {}, {:.3f} bits each\n", totals.weights, bits(totals.bytes, totals.weights));
   if (totals.trits.minus + totals.trits.zero + totals.trits.plus > 0) {
-    fmt::print("  trits            {:.1f} % -1, {:.1f} % 0, {:.1f} % +1\n", 100 * share(totals.trits.minus, totals.trits),
-               100 * share(totals.trits.zero, totals.trits), 100 * share(totals.trits.plus, totals.trits));
+    fmt::print("  trits            {:.1f} % -1, {:.1f} % 0, {:.1f} % +1\n",
+               100 * share(totals.trits.minus, totals.trits), 100 * share(totals.trits.zero, totals.trits),
+               100 * share(totals.trits.plus, totals.trits));
   }
   fmt::print("\nmetadata\n");
   for (const auto& [key, value] : i.metadata.items()) fmt::print("  {:<44} {}\n", key, one_line(value));
@@ -145,10 +148,12 @@ int run(const Options& o) {
 
 Command add_inspect(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("path", options->path, "a GGUF file, any producer's, or a Hugging Face directory")->required();
+  app.add_option("path", options->path, "a GGUF file, any producer's, or a Hugging Face directory")
+      ->required();
   app.add_flag("--json", options->json, "print everything as JSON");
   app.add_flag("--verify", options->verify, "compare every tensor of a Sterna file with its checksum");
-  app.add_option("-t,--threads", options->threads, "threads (default: all CPUs of this process)")->check(CLI::Range(1, 1024));
+  app.add_option("-t,--threads", options->threads, "threads (default: all CPUs of this process)")
+      ->check(CLI::Range(1, 1024));
   app.footer("\nExample:\n  sterna inspect model.gguf --verify");
   return [options] { return run(*options); };
 }

@@ -26,7 +26,8 @@ struct Options {
   bool verbose = false;
 };
 
-Result<std::vector<runtime::TokenId>> encode(const Options& o, const runtime::Model& model, const std::string& prompt) {
+Result<std::vector<runtime::TokenId>> encode(const Options& o, const runtime::Model& model,
+                                             const std::string& prompt) {
   if (!o.chat) return runtime::encode_text(model, prompt);
   const runtime::ChatMessage message{"user", prompt};
   return runtime::encode_chat(model, {&message, 1}, true);
@@ -57,11 +58,12 @@ void print_json(const Options& o, const Engine& engine, const std::string& promp
 }
 
 void print_statistics(const Options& o, const Engine& engine, const runtime::Generation& g) {
-  print_note(fmt::format("load {:.2f} s | prefill {} tokens in {:.2f} s | decode {} tokens in {:.2f} s ({:.1f} tokens/s) | "
-                         "finish: {} | {} threads, {} | seed {}",
-                         engine.load_seconds, g.prompt_tokens, g.prefill_seconds, g.tokens.size(), g.decode_seconds,
-                         g.decode_seconds > 0 ? static_cast<double>(g.tokens.size()) / g.decode_seconds : 0.0,
-                         runtime::finish_name(g.finish), engine.pool->size(), engine.isa, o.engine.sampling.seed));
+  print_note(fmt::format(
+      "load {:.2f} s | prefill {} tokens in {:.2f} s | decode {} tokens in {:.2f} s ({:.1f} tokens/s) | "
+      "finish: {} | {} threads, {} | seed {}",
+      engine.load_seconds, g.prompt_tokens, g.prefill_seconds, g.tokens.size(), g.decode_seconds,
+      g.decode_seconds > 0 ? static_cast<double>(g.tokens.size()) / g.decode_seconds : 0.0,
+      runtime::finish_name(g.finish), engine.pool->size(), engine.isa, o.engine.sampling.seed));
 }
 
 int run(Options& o) {
@@ -75,7 +77,8 @@ int run(Options& o) {
   const auto generation =
       runtime::generate(*engine->session, *ids, o.max_tokens, sampler, [&](std::string_view piece) {
         if (!o.json) {
-          broken_pipe = std::fwrite(piece.data(), 1, piece.size(), stdout) != piece.size() || std::fflush(stdout) != 0;
+          broken_pipe =
+              std::fwrite(piece.data(), 1, piece.size(), stdout) != piece.size() || std::fflush(stdout) != 0;
         }
         return !broken_pipe && !interrupted();
       });
@@ -102,12 +105,14 @@ Command add_run(CLI::App& app) {
   app.add_option("-p,--prompt", options->prompt, "the text to continue (default: standard input)")
       ->each([o = options.get()](const std::string&) { o->prompt_given = true; });
   app.add_option("-n,--max-tokens", options->max_tokens, "tokens to generate at most")->capture_default_str();
-  app.add_flag("--chat", options->chat, "put the prompt through the model's chat template, as one user message");
+  app.add_flag("--chat", options->chat,
+               "put the prompt through the model's chat template, as one user message");
   app.add_flag("--json", options->json, "print prompt, answer, token ids and times as JSON");
   app.add_flag("-v,--verbose", options->verbose, "print times and speed on standard error");
-  app.footer("\nExample:\n  sterna run model.gguf -p \"Once upon a time\" -n 64 --temp 0\n\n"
-             "The text goes to standard output, everything else to standard error.\n"
-             "STERNA_ISA=scalar|avx2|neon forces an instruction set.");
+  app.footer(
+      "\nExample:\n  sterna run model.gguf -p \"Once upon a time\" -n 64 --temp 0\n\n"
+      "The text goes to standard output, everything else to standard error.\n"
+      "STERNA_ISA=scalar|avx2|neon forces an instruction set.");
   return [options] { return run(*options); };
 }
 

@@ -20,7 +20,8 @@ extern "C" void on_interrupt(int signal_number) {
 
 std::string one_line(std::string_view text) {
   std::string line(text);
-  std::replace_if(line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
   return line;
 }
 
@@ -50,7 +51,8 @@ void ProgressLine::update(std::uint64_t done, std::uint64_t total, std::string_v
   const auto filled = static_cast<std::size_t>(share * 24);
   std::string left = "    ";
   if (share > 0.02 && elapsed > 0.5) left = human_seconds(elapsed / share * (1.0 - share)) + " left";
-  fmt::print(stderr, "\r\033[K[{:.<24}] {:3.0f} %  {}  {}", std::string(filled, '#'), share * 100, left, what);
+  fmt::print(stderr, "\r\033[K[{:.<24}] {:3.0f} %  {}  {}", std::string(filled, '#'), share * 100, left,
+             what);
   std::fflush(stderr);
 }
 

@@ -8,8 +8,8 @@
 
 namespace sterna::cli {
 
-// "[#####.....]  42 %  3 s left  blk.3.attn_q.weight" on stderr, redrawn at most ten times a second; nothing when stderr is
-// no terminal. The destructor clears the line.
+// "[#####.....]  42 %  3 s left  blk.3.attn_q.weight" on stderr, redrawn at most ten times a second; nothing
+// when stderr is no terminal. The destructor clears the line.
 class ProgressLine {
  public:
   explicit ProgressLine(bool enabled = true);

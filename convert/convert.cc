@@ -19,13 +19,16 @@ using runtime::Layout;
 using runtime::TensorDescriptor;
 using runtime::TensorSpec;
 
-// Descriptors are padded with spaces to this length, so that the header's size is known before the tensors are.
+// Descriptors are padded with spaces to this length, so that the header's size is known before the tensors
+// are.
 constexpr std::size_t kDescriptorLength = 192;
 
 class HeaderConfig {
  public:
   explicit HeaderConfig(GgufHeader& header) : header_(header) {}
-  void operator()(std::string_view key, const std::string& value) { header_.add(key, std::string_view(value)); }
+  void operator()(std::string_view key, const std::string& value) {
+    header_.add(key, std::string_view(value));
+  }
   template <class T>
   void operator()(std::string_view key, const T& value) {
     header_.add(key, value);
@@ -59,7 +62,7 @@ struct Job {
   const Checkpoint& checkpoint;
   const HfModel& model;
   const runtime::TokenizerSpec& tokenizer;
-  std::vector<std::string> tokens;            // by id, added tokens included: what GGUF tools show
+  std::vector<std::string> tokens;  // by id, added tokens included: what GGUF tools show
   std::vector<std::int32_t> types;
   std::string source;
 };
@@ -80,11 +83,13 @@ void add_text_keys(GgufHeader& header, const Job& job) {
   header.add(key::pipeline, std::string_view(job.tokenizer.pipeline));
   const runtime::ModelConfig& config = job.model.config;
   if (config.bos >= 0) header.add(key::bos_id, static_cast<std::uint32_t>(config.bos));
-  if (!config.stop_tokens.empty()) header.add(key::eos_id, static_cast<std::uint32_t>(config.stop_tokens.front()));
+  if (!config.stop_tokens.empty())
+    header.add(key::eos_id, static_cast<std::uint32_t>(config.stop_tokens.front()));
   header.add(key::stop_tokens, config.stop_tokens);
   header.add(key::bos_text, std::string_view(job.model.bos_token));
   header.add(key::eos_text, std::string_view(job.model.eos_token));
-  if (!job.model.chat_template.empty()) header.add(key::chat_template, std::string_view(job.model.chat_template));
+  if (!job.model.chat_template.empty())
+    header.add(key::chat_template, std::string_view(job.model.chat_template));
 }
 
 // The whole header; `offsets` are those of the tensors from the start of the data.
@@ -110,11 +115,11 @@ std::vector<std::byte> header_bytes(const Job& job, const std::vector<TensorDesc
     const std::uint64_t matrix[] = {d.columns, d.rows};
     const std::uint64_t vector[] = {d.columns};
     const bool is_blob = d.layout == Layout::trit2 || d.layout == Layout::i8_rows;
-    const std::uint32_t type = is_blob                     ? runtime::ggml_id::i8
-                               : d.layout == Layout::f16   ? runtime::ggml_id::f16
-                               : d.layout == Layout::bf16  ? runtime::ggml_id::bf16
-                                                           : runtime::ggml_id::f32;
-    const auto dimensions = is_blob ? std::span<const std::uint64_t>(blob)
+    const std::uint32_t type = is_blob                    ? runtime::ggml_id::i8
+                               : d.layout == Layout::f16  ? runtime::ggml_id::f16
+                               : d.layout == Layout::bf16 ? runtime::ggml_id::bf16
+                                                          : runtime::ggml_id::f32;
+    const auto dimensions = is_blob       ? std::span<const std::uint64_t>(blob)
                             : d.rows == 1 ? std::span<const std::uint64_t>(vector)
                                           : std::span<const std::uint64_t>(matrix);
     header.add_tensor(d.name, dimensions, type, offsets[i]);
@@ -129,7 +134,8 @@ Status seal(std::vector<std::byte>& header, const std::string& where) {
   const auto needle = std::as_bytes(std::span(kKey));
   const auto at = std::search(header.begin(), header.end(), needle.begin(), needle.end());
   if (at == header.end()) return fail("{}: internal error: the header has no checksum key", where);
-  const std::size_t offset = static_cast<std::size_t>(at - header.begin()) + kKey.size() + sizeof(std::uint32_t);
+  const std::size_t offset =
+      static_cast<std::size_t>(at - header.begin()) + kKey.size() + sizeof(std::uint32_t);
   const std::uint32_t crc = runtime::header_checksum(header, offset);
   std::memcpy(header.data() + offset, &crc, sizeof crc);
   return {};
@@ -167,21 +173,22 @@ Status check_options(const HfModel& model, const ConvertOptions& options, const 
               trained_form_name(model.quantization.form), options.planes ? "--planes" : "--float");
 }
 
-// Re-opens the finished file and compares every tensor with its checksum; mapped pages are dropped as we go, so that
-// the check needs no memory.
+// Re-opens the finished file and compares every tensor with its checksum; mapped pages are dropped as we go,
+// so that the check needs no memory.
 Status verify(const std::string& path, std::size_t tensors, runtime::ThreadPool& pool) {
   STERNA_TRY(const runtime::MappedFile file, runtime::MappedFile::open(path));
   STERNA_TRY(const runtime::StoredModel stored, runtime::read_stored_model(file.bytes(), path));
   if (stored.tensors.size() != tensors) {
     return fail("{}: {} tensors were written, {} can be read", path, tensors, stored.tensors.size());
   }
-  return runtime::verify_tensors(stored, path, pool, [&](std::span<const std::byte> done) { file.drop(done); });
+  return runtime::verify_tensors(stored, path, pool,
+                                 [&](std::span<const std::byte> done) { file.drop(done); });
 }
 
 class Converter {
  public:
-  Converter(const Job& job, const EncodeOptions& options, runtime::ThreadPool& pool, const ProgressSink& progress,
-            const std::function<bool()>& cancelled)
+  Converter(const Job& job, const EncodeOptions& options, runtime::ThreadPool& pool,
+            const ProgressSink& progress, const std::function<bool()>& cancelled)
       : job_(job),
         options_(options),
         pool_(pool),
@@ -234,12 +241,13 @@ class Converter {
     const std::uint64_t begin = file.position();
     STERNA_TRY(const Encoded encoded, encode_tensor(job_.checkpoint, job_.model, spec, options_, pool_,
                                                     [&](std::span<const std::byte> bytes) -> Status {
-                                                      if (cancelled_()) return fail("interrupted; nothing was written");
+                                                      if (cancelled_())
+                                                        return fail("interrupted; nothing was written");
                                                       return file.write(bytes);
                                                     }));
     if (file.position() - begin != encoded.descriptor.bytes()) {
-      return fail("internal error: tensor '{}' has {} bytes, {} were announced", spec.name, file.position() - begin,
-                  encoded.descriptor.bytes());
+      return fail("internal error: tensor '{}' has {} bytes, {} were announced", spec.name,
+                  file.position() - begin, encoded.descriptor.bytes());
     }
     const std::uint64_t position = file.position();
     const std::vector<std::byte> padding(kernels::round_up(position, runtime::kFileAlignment) - position);
@@ -266,13 +274,15 @@ class Converter {
   std::uint64_t total_ = 0;
 };
 
-Result<Job> prepare_job(const Checkpoint& checkpoint, const HfModel& model, const runtime::TokenizerSpec& tokenizer,
-                        const EncodeOptions& options) {
+Result<Job> prepare_job(const Checkpoint& checkpoint, const HfModel& model,
+                        const runtime::TokenizerSpec& tokenizer, const EncodeOptions& options) {
   const std::string where = checkpoint.directory() + "/tokenizer.json";
   STERNA_TRY(const runtime::Tokenizer table, runtime::Tokenizer::create(tokenizer, where));
   if (table.vocab_size() > model.config.vocab) {
-    return fail("{}: the tokenizer has ids up to {}, but vocab_size in config.json is {}; the files do not belong together", where,
-                table.vocab_size() - 1, model.config.vocab);
+    return fail(
+        "{}: the tokenizer has ids up to {}, but vocab_size in config.json is {}; the files do not belong "
+        "together",
+        where, table.vocab_size() - 1, model.config.vocab);
   }
   Job job{checkpoint, model, tokenizer, tokenizer.tokens, {}, describe_source(model, options)};
   job.types = token_types(table, job.tokens.size());
@@ -281,15 +291,17 @@ Result<Job> prepare_job(const Checkpoint& checkpoint, const HfModel& model, cons
 
 }  // namespace
 
-Result<ConvertReport> convert_directory(const std::string& directory, const std::string& output, const ConvertOptions& options,
-                                        runtime::ThreadPool& pool, const ProgressSink& progress,
+Result<ConvertReport> convert_directory(const std::string& directory, const std::string& output,
+                                        const ConvertOptions& options, runtime::ThreadPool& pool,
+                                        const ProgressSink& progress,
                                         const std::function<bool()>& cancelled) {
   STERNA_TRY(const HfModel model, read_hf_model(directory));
   STERNA_CHECK(check_options(model, options, directory));
   STERNA_TRY(const Checkpoint checkpoint, Checkpoint::open(directory));
   STERNA_CHECK(check_tensors(checkpoint, model));
   STERNA_TRY(const std::string tokenizer_json, read_tokenizer_json(directory));
-  STERNA_TRY(const runtime::TokenizerSpec tokenizer, runtime::split_spec(tokenizer_json, directory + "/tokenizer.json"));
+  STERNA_TRY(const runtime::TokenizerSpec tokenizer,
+             runtime::split_spec(tokenizer_json, directory + "/tokenizer.json"));
 
   EncodeOptions encode;
   encode.embedding = options.embedding;

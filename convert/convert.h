@@ -15,14 +15,14 @@ namespace sterna::convert {
 
 struct ConvertOptions {
   std::optional<std::size_t> planes = {};  // 1..3; for float models only
-  bool keep_float = false;            // linears stay as stored; for float models only
+  bool keep_float = false;                 // linears stay as stored; for float models only
   EmbeddingForm embedding = EmbeddingForm::int8;
 };
 
 struct ConvertReport {
-  std::string source;              // "trained ternary (autobitlinear, online)", "float, 3 planes", ...
+  std::string source;  // "trained ternary (autobitlinear, online)", "float, 3 planes", ...
   std::uint64_t file_bytes = 0;
-  std::uint64_t weights = 0;       // in all tensors
+  std::uint64_t weights = 0;  // in all tensors
   std::uint64_t tensor_bytes = 0;
   std::uint64_t linear_weights = 0;
   std::uint64_t linear_bytes = 0;
@@ -41,11 +41,12 @@ struct ConvertProgress {
 };
 using ProgressSink = std::function<void(const ConvertProgress&)>;
 
-// Converts, re-opens the result, compares every tensor with its checksum, and renames it into place only then. On an
-// error, or when `cancelled` returns true (asked between tensors and between chunks), nothing is left under `output`,
-// and what lay there before is untouched. The same input gives the same bytes at any number of threads.
-Result<ConvertReport> convert_directory(const std::string& directory, const std::string& output, const ConvertOptions& options,
-                                        runtime::ThreadPool& pool, const ProgressSink& progress,
-                                        const std::function<bool()>& cancelled);
+// Converts, re-opens the result, compares every tensor with its checksum, and renames it into place only
+// then. On an error, or when `cancelled` returns true (asked between tensors and between chunks), nothing is
+// left under `output`, and what lay there before is untouched. The same input gives the same bytes at any
+// number of threads.
+Result<ConvertReport> convert_directory(const std::string& directory, const std::string& output,
+                                        const ConvertOptions& options, runtime::ThreadPool& pool,
+                                        const ProgressSink& progress, const std::function<bool()>& cancelled);
 
 }  // namespace sterna::convert

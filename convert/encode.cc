@@ -27,9 +27,12 @@ Layout stored_layout(DType type) {
 
 Layout embedding_layout(EmbeddingForm form, DType type) {
   switch (form) {
-    case EmbeddingForm::keep: return stored_layout(type);
-    case EmbeddingForm::bf16: return Layout::bf16;
-    case EmbeddingForm::int8: return Layout::i8_rows;
+    case EmbeddingForm::keep:
+      return stored_layout(type);
+    case EmbeddingForm::bf16:
+      return Layout::bf16;
+    case EmbeddingForm::int8:
+      return Layout::i8_rows;
   }
   return Layout::f32;
 }
@@ -57,34 +60,33 @@ class Checked {
 Status check_finite(std::span<const float> values, std::size_t row, const std::string& name) {
   for (std::size_t c = 0; c < values.size(); ++c) {
     if (!std::isfinite(values[c])) {
-      return fail("tensor '{}' holds {} at row {}, column {}; the checkpoint is damaged or its training diverged", name, values[c],
-                  row, c);
+      return fail(
+          "tensor '{}' holds {} at row {}, column {}; the checkpoint is damaged or its training diverged",
+          name, values[c], row, c);
     }
   }
   return {};
 }
 
-// bf16, round to nearest, ties to even; finite values only. Values beyond the largest bf16 become infinity: refused by the caller.
+// bf16, round to nearest, ties to even; finite values only. Values beyond the largest bf16 become infinity:
+// refused by the caller.
 std::uint16_t to_bf16(float x) {
   std::uint32_t bits = 0;
   std::memcpy(&bits, &x, sizeof bits);
   return static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
 }
 
-// Calls body(first row, rows as floats) over the whole tensor in chunks; floats are checked for NaN and infinity.
+// Calls body(first row, rows as floats) over a whole matrix in chunks; floats are checked for NaN and
+// infinity.
 template <class Body>
 Status for_chunks(const Checkpoint& checkpoint, const StoredTensor& tensor, std::size_t columns, Body body) {
-  const std::size_t rows = tensor.shape.size() < 2 ? 1 : tensor.rows();
+  const std::size_t rows = tensor.rows();
   const std::size_t step = std::max<std::size_t>(1, kChunkBytes / (columns * sizeof(float)));
   std::vector<float> values;
   for (std::size_t row = 0; row < rows; row += step) {
     const std::size_t count = std::min(step, rows - row);
     values.resize(count * columns);
-    if (tensor.shape.size() < 2) {
-      STERNA_CHECK(checkpoint.read_floats(tensor, 0, columns, values));
-    } else {
-      STERNA_CHECK(checkpoint.read_floats(tensor, row, row + count, values));
-    }
+    STERNA_CHECK(checkpoint.read_floats(tensor, row, row + count, values));
     for (std::size_t i = 0; i < count; ++i) {
       STERNA_CHECK(check_finite(std::span(values).subspan(i * columns, columns), row + i,
                                 checkpoint.path_of(tensor) + ": " + tensor.name));
@@ -94,50 +96,78 @@ Status for_chunks(const Checkpoint& checkpoint, const StoredTensor& tensor, std:
   return {};
 }
 
-Status write_dense(const Checkpoint& checkpoint, const StoredTensor& tensor, const TensorDescriptor& d, Checked& out) {
+// What a vector's values are multiplied with. transformers' AutoBitLinear, offline, computes (t x + bias) *
+// weight_scale: the real bias is the stored one times the scale. Every other form adds the bias as stored.
+Result<float> bias_factor(const Checkpoint& checkpoint, const HfModel& model, const TensorSpec& spec) {
+  if (spec.part != runtime::Part::bias || model.quantization.form != TrainedForm::packed_direct ||
+      !model.quantization.is_trained(hf_module(spec))) {
+    return 1.0F;
+  }
+  STERNA_TRY(const StoredTensor* scale, find_weight_scale(checkpoint, spec));
+  STERNA_TRY(const std::vector<float> values, checkpoint.read_floats(*scale));
+  return values.front();
+}
+
+Status write_vector(const Checkpoint& checkpoint, const HfModel& model, const TensorSpec& spec,
+                    const StoredTensor& tensor, Checked& out) {
+  STERNA_TRY(const float factor, bias_factor(checkpoint, model, spec));
+  STERNA_TRY(std::vector<float> values, checkpoint.read_floats(tensor));
+  STERNA_CHECK(check_finite(values, 0, checkpoint.path_of(tensor) + ": " + tensor.name));
+  for (float& value : values) value *= factor;
+  return out.write(std::as_bytes(std::span(values)));
+}
+
+Status write_dense(const Checkpoint& checkpoint, const StoredTensor& tensor, const TensorDescriptor& d,
+                   Checked& out) {
   std::vector<std::uint16_t> halves;
-  return for_chunks(checkpoint, tensor, d.columns, [&](std::size_t row, std::span<const float> values) -> Status {
-    if (d.layout == Layout::f32) return out.write(std::as_bytes(values));
-    if (d.layout == stored_layout(tensor.dtype)) {  // as stored: the bits themselves, not a round trip
-      halves.resize(values.size());
-      const auto bytes = std::as_writable_bytes(std::span(halves));
-      STERNA_CHECK(checkpoint.read_rows(tensor, row, row + values.size() / d.columns, bytes));
-      return out.write(bytes);
-    }
-    assert(d.layout == Layout::bf16);
-    halves.resize(values.size());
-    std::transform(values.begin(), values.end(), halves.begin(), to_bf16);
-    if (std::any_of(halves.begin(), halves.end(), [](std::uint16_t h) { return (h & 0x7F80U) == 0x7F80U; })) {
-      return fail("tensor '{}' has values beyond the range of bfloat16; use --embedding keep", tensor.name);
-    }
-    return out.write(std::as_bytes(std::span(halves)));
-  });
+  return for_chunks(
+      checkpoint, tensor, d.columns, [&](std::size_t row, std::span<const float> values) -> Status {
+        if (d.layout == Layout::f32) return out.write(std::as_bytes(values));
+        if (d.layout == stored_layout(tensor.dtype)) {  // as stored: the bits themselves, not a round trip
+          halves.resize(values.size());
+          const auto bytes = std::as_writable_bytes(std::span(halves));
+          STERNA_CHECK(checkpoint.read_rows(tensor, row, row + values.size() / d.columns, bytes));
+          return out.write(bytes);
+        }
+        assert(d.layout == Layout::bf16);
+        halves.resize(values.size());
+        std::transform(values.begin(), values.end(), halves.begin(), to_bf16);
+        if (std::any_of(halves.begin(), halves.end(),
+                        [](std::uint16_t h) { return (h & 0x7F80U) == 0x7F80U; })) {
+          return fail("tensor '{}' has values beyond the range of bfloat16; use --embedding keep",
+                      tensor.name);
+        }
+        return out.write(std::as_bytes(std::span(halves)));
+      });
 }
 
 // int8 with one scale per row, scale = max |w| / 127. Two passes, because the scales come first in the file.
-Status write_int8_rows(const Checkpoint& checkpoint, const StoredTensor& tensor, const TensorDescriptor& d, Checked& out) {
+Status write_int8_rows(const Checkpoint& checkpoint, const StoredTensor& tensor, const TensorDescriptor& d,
+                       Checked& out) {
   std::vector<float> scales;
   scales.reserve(d.rows);
-  STERNA_CHECK(for_chunks(checkpoint, tensor, d.columns, [&](std::size_t, std::span<const float> values) -> Status {
-    for (std::size_t at = 0; at < values.size(); at += d.columns) {
-      float largest = 0.0F;
-      for (const float w : values.subspan(at, d.columns)) largest = std::max(largest, std::fabs(w));
-      scales.push_back(largest / 127.0F);
-    }
-    return {};
-  }));
+  STERNA_CHECK(
+      for_chunks(checkpoint, tensor, d.columns, [&](std::size_t, std::span<const float> values) -> Status {
+        for (std::size_t at = 0; at < values.size(); at += d.columns) {
+          float largest = 0.0F;
+          for (const float w : values.subspan(at, d.columns)) largest = std::max(largest, std::fabs(w));
+          scales.push_back(largest / 127.0F);
+        }
+        return {};
+      }));
   STERNA_CHECK(out.write(std::as_bytes(std::span(scales))));
   STERNA_CHECK(out.pad(scales.size() * sizeof(float)));
   std::vector<std::int8_t> quantized;
-  return for_chunks(checkpoint, tensor, d.columns, [&](std::size_t row, std::span<const float> values) -> Status {
-    quantized.resize(values.size());
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      const float scale = scales[row + i / d.columns];
-      const float q = scale == 0.0F ? 0.0F : std::nearbyint(values[i] / scale);
-      quantized[i] = static_cast<std::int8_t>(std::clamp(q, -127.0F, 127.0F));
-    }
-    return out.write(std::as_bytes(std::span(quantized)));
-  });
+  return for_chunks(checkpoint, tensor, d.columns,
+                    [&](std::size_t row, std::span<const float> values) -> Status {
+                      quantized.resize(values.size());
+                      for (std::size_t i = 0; i < values.size(); ++i) {
+                        const float scale = scales[row + i / d.columns];
+                        const float q = scale == 0.0F ? 0.0F : std::nearbyint(values[i] / scale);
+                        quantized[i] = static_cast<std::int8_t>(std::clamp(q, -127.0F, 127.0F));
+                      }
+                      return out.write(std::as_bytes(std::span(quantized)));
+                    });
 }
 
 Status write_packed(const PackedMatrix& matrix, TensorDescriptor& d, Checked& out) {
@@ -150,8 +180,9 @@ Status write_packed(const PackedMatrix& matrix, TensorDescriptor& d, Checked& ou
   return out.write(matrix.codes.bytes().first(matrix.view().code_bytes()));
 }
 
-Status write_linear(const Checkpoint& checkpoint, const HfModel& model, const TensorSpec& spec, const StoredTensor& tensor,
-                    const EncodeOptions& options, runtime::ThreadPool& pool, Encoded& encoded, Checked& out) {
+Status write_linear(const Checkpoint& checkpoint, const HfModel& model, const TensorSpec& spec,
+                    const StoredTensor& tensor, const EncodeOptions& options, runtime::ThreadPool& pool,
+                    Encoded& encoded, Checked& out) {
   if (is_trained_linear(model, spec)) {
     STERNA_TRY(const PackedMatrix matrix, pack_trained(checkpoint, model, spec, pool));
     return write_packed(matrix, encoded.descriptor, out);
@@ -193,8 +224,13 @@ Result<Encoded> encode_tensor(const Checkpoint& checkpoint, const HfModel& model
     case Layout::trit2:
       STERNA_CHECK(write_linear(checkpoint, model, spec, *tensor, options, pool, encoded, out));
       break;
-    case Layout::i8_rows: STERNA_CHECK(write_int8_rows(checkpoint, *tensor, d, out)); break;
-    default: STERNA_CHECK(write_dense(checkpoint, *tensor, d, out)); break;
+    case Layout::i8_rows:
+      STERNA_CHECK(write_int8_rows(checkpoint, *tensor, d, out));
+      break;
+    default:
+      STERNA_CHECK(spec.is_vector() ? write_vector(checkpoint, model, spec, *tensor, out)
+                                    : write_dense(checkpoint, *tensor, d, out));
+      break;
   }
   d.crc32 = out.crc();
   return encoded;

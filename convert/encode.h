@@ -22,8 +22,8 @@ struct EncodeOptions {
 };
 
 // The layout that encode_tensor() will choose; it depends on names and options only.
-runtime::Layout planned_layout(const Checkpoint& checkpoint, const HfModel& model, const runtime::TensorSpec& spec,
-                               const EncodeOptions& options);
+runtime::Layout planned_layout(const Checkpoint& checkpoint, const HfModel& model,
+                               const runtime::TensorSpec& spec, const EncodeOptions& options);
 
 struct Encoded {
   runtime::TensorDescriptor descriptor;  // complete, with the checksum
@@ -31,11 +31,13 @@ struct Encoded {
   bool fitted = false;                   // ternarised here, not trained so
 };
 
-// Streams the tensor's bytes into `sink`, descriptor.bytes() in all. Rules: linears that were trained ternary, or whose values
-// are ternary, are packed exactly; other linears get options.planes fitted planes or stay as stored; vectors become
-// f32; the embedding and the head follow options.embedding. NaN and infinity are errors wherever they are.
+// Streams the tensor's bytes into `sink`, descriptor.bytes() in all. Rules: linears that were trained
+// ternary, or whose values are ternary, are packed exactly; other linears get options.planes fitted planes or
+// stay as stored; vectors become f32; the embedding and the head follow options.embedding. NaN and infinity
+// are errors wherever they are.
 using ByteSink = std::function<Status(std::span<const std::byte>)>;
-Result<Encoded> encode_tensor(const Checkpoint& checkpoint, const HfModel& model, const runtime::TensorSpec& spec,
-                              const EncodeOptions& options, runtime::ThreadPool& pool, const ByteSink& sink);
+Result<Encoded> encode_tensor(const Checkpoint& checkpoint, const HfModel& model,
+                              const runtime::TensorSpec& spec, const EncodeOptions& options,
+                              runtime::ThreadPool& pool, const ByteSink& sink);
 
 }  // namespace sterna::convert

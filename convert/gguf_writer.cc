@@ -10,7 +10,8 @@ namespace {
 
 using runtime::GgufType;
 
-static_assert(std::endian::native == std::endian::little, "GGUF is little endian and written as it lies in memory");
+static_assert(std::endian::native == std::endian::little,
+              "GGUF is little endian and written as it lies in memory");
 
 template <class T>
 void put(std::vector<std::byte>& out, T value) {
@@ -80,8 +81,8 @@ void GgufHeader::add(std::string_view key, std::span<const std::int32_t> values)
   ++key_count_;
 }
 
-void GgufHeader::add_tensor(std::string_view name, std::span<const std::uint64_t> dimensions, std::uint32_t type,
-                            std::uint64_t offset) {
+void GgufHeader::add_tensor(std::string_view name, std::span<const std::uint64_t> dimensions,
+                            std::uint32_t type, std::uint64_t offset) {
   put(tensors_, name);
   put(tensors_, static_cast<std::uint32_t>(dimensions.size()));
   for (const std::uint64_t dimension : dimensions) put(tensors_, dimension);

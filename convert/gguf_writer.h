@@ -21,7 +21,8 @@ class GgufHeader {
   void add(std::string_view key, std::span<const std::int32_t> values);
 
   // dimensions: fastest first; offset: from the start of the tensor data.
-  void add_tensor(std::string_view name, std::span<const std::uint64_t> dimensions, std::uint32_t type, std::uint64_t offset);
+  void add_tensor(std::string_view name, std::span<const std::uint64_t> dimensions, std::uint32_t type,
+                  std::uint64_t offset);
 
   // Magic, counts, keys, tensor infos and zeros up to a multiple of `alignment`.
   [[nodiscard]] std::vector<std::byte> serialize(std::size_t alignment) const;

@@ -23,7 +23,8 @@ using runtime::TensorSpec;
 
 class Loader {
  public:
-  Loader(const Checkpoint& checkpoint, const HfModel& model, const runtime::LoadOptions& options, runtime::ThreadPool& pool)
+  Loader(const Checkpoint& checkpoint, const HfModel& model, const runtime::LoadOptions& options,
+         runtime::ThreadPool& pool)
       : checkpoint_(checkpoint), model_(model), options_(options), pool_(pool) {}
 
   Result<runtime::Model::Parts> load() {
@@ -38,9 +39,10 @@ class Loader {
     }
     parts_.weights = builder.take();
     parts_.config = model_.config;
-    parts_.source = model_.quantization.form == TrainedForm::none
-                        ? "float, as stored"
-                        : std::string("trained ternary (") + trained_form_name(model_.quantization.form) + ")";
+    parts_.source =
+        model_.quantization.form == TrainedForm::none
+            ? "float, as stored"
+            : std::string("trained ternary (") + trained_form_name(model_.quantization.form) + ")";
     return std::move(parts_);
   }
 
@@ -68,7 +70,8 @@ class Loader {
     return {};
   }
 
-  // A float matrix straight from the mapping; copied only if the file has it at an odd address, or must be read whole or widened.
+  // A float matrix straight from the mapping; copied only if the file has it at an odd address, or must be
+  // read whole or widened.
   Status load_dense(const TensorSpec& spec, Layout layout, runtime::WeightsBuilder& builder) {
     STERNA_TRY(const StoredTensor* tensor, find_tensor(checkpoint_, model_, spec));
     runtime::TensorDescriptor d;
@@ -79,13 +82,15 @@ class Loader {
     if (tensor->dtype == DType::f64 || tensor->offset % 4 != 0) return load_copy(spec, d, builder);
     if (options_.verify) STERNA_CHECK(check_finite(*tensor));
     STERNA_TRY(const std::span<const std::byte> file, mapped(checkpoint_.path_of(*tensor)));
-    if (tensor->offset + tensor->bytes > file.size()) return fail("{}: became shorter", checkpoint_.path_of(*tensor));
+    if (tensor->offset + tensor->bytes > file.size())
+      return fail("{}: became shorter", checkpoint_.path_of(*tensor));
     parts_.weight_bytes += tensor->bytes;
     builder.set_matrix(spec, Matrix(runtime::dense_view(d, file.subspan(tensor->offset, tensor->bytes))));
     return {};
   }
 
-  Status load_copy(const TensorSpec& spec, const runtime::TensorDescriptor& d, runtime::WeightsBuilder& builder) {
+  Status load_copy(const TensorSpec& spec, const runtime::TensorDescriptor& d,
+                   runtime::WeightsBuilder& builder) {
     STERNA_TRY(const StoredTensor* tensor, find_tensor(checkpoint_, model_, spec));
     STERNA_TRY(auto values, runtime::AlignedBuffer<float>::create(d.weights(), "weights"));
     STERNA_CHECK(checkpoint_.read_floats(*tensor, 0, tensor->rows(), values.span()));
@@ -124,19 +129,23 @@ class Loader {
 
 }  // namespace
 
-Result<std::shared_ptr<const runtime::Model>> load_hf_model(const std::string& directory, const runtime::LoadOptions& options,
+Result<std::shared_ptr<const runtime::Model>> load_hf_model(const std::string& directory,
+                                                            const runtime::LoadOptions& options,
                                                             runtime::ThreadPool& pool) {
   STERNA_TRY(HfModel model, read_hf_model(directory));
   STERNA_TRY(const Checkpoint checkpoint, Checkpoint::open(directory));
   STERNA_CHECK(check_tensors(checkpoint, model));
   STERNA_TRY(const std::string tokenizer_json, read_tokenizer_json(directory));
-  STERNA_TRY(runtime::TokenizerSpec tokenizer, runtime::split_spec(tokenizer_json, directory + "/tokenizer.json"));
+  STERNA_TRY(runtime::TokenizerSpec tokenizer,
+             runtime::split_spec(tokenizer_json, directory + "/tokenizer.json"));
   STERNA_TRY(runtime::Model::Parts parts, Loader(checkpoint, model, options, pool).load());
-  parts.text = {std::move(tokenizer), std::move(model.chat_template), std::move(model.bos_token), std::move(model.eos_token)};
+  parts.text = {std::move(tokenizer), std::move(model.chat_template), std::move(model.bos_token),
+                std::move(model.eos_token), directory + "/tokenizer.json"};
   return runtime::Model::create(std::move(parts), directory);
 }
 
-Result<std::shared_ptr<const runtime::Model>> load_model(const std::string& path, const runtime::LoadOptions& options,
+Result<std::shared_ptr<const runtime::Model>> load_model(const std::string& path,
+                                                         const runtime::LoadOptions& options,
                                                          runtime::ThreadPool& pool) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) return load_hf_model(path, options, pool);

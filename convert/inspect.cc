@@ -65,7 +65,8 @@ nlohmann::ordered_json to_json(const GgufValue& value) {
     }
   }
   if (value.count <= list.size()) return list;
-  return {{"type", runtime::gguf_type_name(value.element)}, {"count", value.count}, {"first", std::move(list)}};
+  return {
+      {"type", runtime::gguf_type_name(value.element)}, {"count", value.count}, {"first", std::move(list)}};
 }
 
 InspectedTensor inspect_stored(const StoredModel::Tensor& t, runtime::ThreadPool& pool) {
@@ -73,7 +74,8 @@ InspectedTensor inspect_stored(const StoredModel::Tensor& t, runtime::ThreadPool
   const runtime::TensorDescriptor& d = t.descriptor;
   out.name = d.name;
   out.type = runtime::layout_name(d.layout);
-  out.shape = d.rows == 1 ? std::vector<std::uint64_t>{d.columns} : std::vector<std::uint64_t>{d.rows, d.columns};
+  out.shape =
+      d.rows == 1 ? std::vector<std::uint64_t>{d.columns} : std::vector<std::uint64_t>{d.rows, d.columns};
   out.weights = d.weights();
   out.bytes = t.bytes.size();
   if (d.layout != runtime::Layout::trit2) return out;
@@ -109,8 +111,12 @@ Result<Inspection> inspect_gguf(const std::string& path, bool verify, runtime::T
     if (ours) return stored.error();  // a damaged file of our own is an error, not a curiosity
     for (const runtime::GgufTensor& t : gguf.tensors()) {
       const runtime::GgmlType* type = runtime::ggml_type(t.type);
-      out.tensors.push_back({std::string(t.name), type != nullptr ? type->name : fmt::format("type {}", t.type),
-                             {t.dimensions.rbegin(), t.dimensions.rend()}, t.elements(), t.bytes, std::nullopt});
+      out.tensors.push_back({std::string(t.name),
+                             type != nullptr ? type->name : fmt::format("type {}", t.type),
+                             {t.dimensions.rbegin(), t.dimensions.rend()},
+                             t.elements(),
+                             t.bytes,
+                             std::nullopt});
     }
     return out;
   }
@@ -123,10 +129,12 @@ Result<Inspection> inspect_gguf(const std::string& path, bool verify, runtime::T
 
 // Two-bit packed linears of trained ternary checkpoints are U8 tensors with a weight_scale beside them.
 bool is_packed(const Checkpoint& checkpoint, const StoredTensor& tensor) {
-  return tensor.dtype == DType::u8 && tensor.shape.size() == 2 && checkpoint.find(tensor.name + "_scale") != nullptr;
+  return tensor.dtype == DType::u8 && tensor.shape.size() == 2 &&
+         checkpoint.find(tensor.name + "_scale") != nullptr;
 }
 
-Result<InspectedTensor> inspect_tensor(const Checkpoint& checkpoint, const StoredTensor& tensor, runtime::ThreadPool& pool) {
+Result<InspectedTensor> inspect_tensor(const Checkpoint& checkpoint, const StoredTensor& tensor,
+                                       runtime::ThreadPool& pool) {
   InspectedTensor out;
   out.name = tensor.name;
   out.type = dtype_name(tensor.dtype);
@@ -169,7 +177,8 @@ Result<Inspection> inspect_directory(const std::string& path, runtime::ThreadPoo
     return out;
   }
   if (model) {
-    if (const Status status = check_tensors(*checkpoint, *model); !status) out.runnable = status.error().message;
+    if (const Status status = check_tensors(*checkpoint, *model); !status)
+      out.runnable = status.error().message;
   }
   for (const std::string& name : checkpoint->names()) {
     STERNA_TRY(InspectedTensor tensor, inspect_tensor(*checkpoint, *checkpoint->find(name), pool));

@@ -1,5 +1,5 @@
-// What is in a model file or directory, as data: any GGUF and any Hugging Face directory, also those that we cannot
-// run.
+// What is in a model file or directory, as data: any GGUF and any Hugging Face directory, also those that we
+// cannot run.
 #pragma once
 
 #include <cstdint>
@@ -25,15 +25,15 @@ struct InspectedTensor {
   std::vector<std::uint64_t> shape;  // rows first; as stored for packed Hugging Face tensors
   std::uint64_t weights = 0;         // 4 per byte in packed Hugging Face tensors
   std::uint64_t bytes = 0;
-  std::optional<TritCounts> trits;   // over all planes
+  std::optional<TritCounts> trits;  // over all planes
 };
 
 struct Inspection {
   std::string path;
-  std::string format;        // "Sterna GGUF", "GGUF", "Hugging Face directory"
+  std::string format;  // "Sterna GGUF", "GGUF", "Hugging Face directory"
   std::string architecture;
-  std::string form;          // how the weights came about; empty if unknown
-  std::string runnable;      // empty: sterna runs it; else why not
+  std::string form;      // how the weights came about; empty if unknown
+  std::string runnable;  // empty: sterna runs it; else why not
   std::uint64_t file_bytes = 0;
   nlohmann::ordered_json metadata = nlohmann::ordered_json::object();
   std::string chat_template;

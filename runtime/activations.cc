@@ -9,8 +9,9 @@
 namespace sterna::runtime {
 namespace {
 
-// Radians per position of each pair. transformers computes theta^(2i/d) and its inverse in float32; so do we, or long
-// contexts would drift apart by position * 2^-24. llama3: Meta's rule as transformers has it (modeling_rope_utils).
+// Radians per position of each pair. transformers computes theta^(2i/d) and its inverse in float32; so do we,
+// or long contexts would drift apart by position * 2^-24. llama3: Meta's rule as transformers has it
+// (modeling_rope_utils).
 void fill_frequencies(const ModelConfig& config, std::span<float> out) {
   const RopeConfig& rope = config.rope;
   for (std::size_t i = 0; i < out.size(); ++i) {
@@ -36,7 +37,8 @@ void fill_frequencies(const ModelConfig& config, std::span<float> out) {
 
 }  // namespace
 
-Result<Activations> Activations::create(const ModelConfig& c, std::size_t batch, std::size_t context, std::size_t threads) {
+Result<Activations> Activations::create(const ModelConfig& c, std::size_t batch, std::size_t context,
+                                        std::size_t threads) {
   Activations a;
   a.batch = batch;
   a.threads = threads;
@@ -62,10 +64,11 @@ Result<Activations> Activations::create(const ModelConfig& c, std::size_t batch,
   STERNA_CHECK(floats(a.scores, threads * context));
   STERNA_CHECK(floats(a.dequantized, threads * kBlasRows * widest));
   STERNA_CHECK(floats(a.inverse_scale, batch));
-  STERNA_TRY(a.quantized, AlignedBuffer<std::int8_t>::create(batch * kernels::round_up(widest, kernels::kTileColumns),
-                                                             "activations"));
+  STERNA_TRY(a.quantized, AlignedBuffer<std::int8_t>::create(
+                              batch * kernels::round_up(widest, kernels::kTileColumns), "activations"));
   STERNA_TRY(a.sums, AlignedBuffer<std::int32_t>::create(
-                         batch * (kernels::round_up(widest, kernels::kGroupColumns) / kernels::kGroupColumns), "activations"));
+                         batch * (kernels::round_up(widest, kernels::kGroupColumns) / kernels::kGroupColumns),
+                         "activations"));
   fill_frequencies(c, a.frequencies.span());
   return a;
 }

@@ -1,4 +1,5 @@
-// Every buffer of one forward pass, allocated once per session; shapes in the comments, B = tokens of one batch.
+// Every buffer of one forward pass, allocated once per session; shapes in the comments, B = tokens of one
+// batch.
 #pragma once
 
 #include <cstddef>
@@ -10,33 +11,36 @@
 namespace sterna::runtime {
 
 struct Activations {
-  static Result<Activations> create(const ModelConfig& config, std::size_t batch, std::size_t context, std::size_t threads);
+  static Result<Activations> create(const ModelConfig& config, std::size_t batch, std::size_t context,
+                                    std::size_t threads);
 
   std::size_t batch = 0;
   std::size_t threads = 0;
-  std::size_t widest = 0;  // columns of the widest input of a linear
-  AlignedBuffer<float> x;          // [B, hidden] the residual stream
-  AlignedBuffer<float> normed;     // [B, widest input of a linear]
-  AlignedBuffer<float> linear_in;  // [B, widest input of a linear], for linears with a norm of their own
-  AlignedBuffer<float> q;          // [B, heads * head_dim]
-  AlignedBuffer<float> k;          // [B, kv_heads * head_dim]
-  AlignedBuffer<float> v;          // [B, kv_heads * head_dim]
-  AlignedBuffer<float> attention;  // [B, heads * head_dim]
-  AlignedBuffer<float> gate;       // [B, ffn]
-  AlignedBuffer<float> up;         // [B, ffn]
-  AlignedBuffer<float> projected;  // [B, hidden] what a block's half adds to x
-  AlignedBuffer<float> logits;     // [B, vocab]
-  AlignedBuffer<float> cos, sin;   // [B, head_dim / 2]
+  std::size_t widest = 0;            // columns of the widest input of a linear
+  AlignedBuffer<float> x;            // [B, hidden] the residual stream
+  AlignedBuffer<float> normed;       // [B, widest input of a linear]
+  AlignedBuffer<float> linear_in;    // [B, widest input of a linear], for linears with a norm of their own
+  AlignedBuffer<float> q;            // [B, heads * head_dim]
+  AlignedBuffer<float> k;            // [B, kv_heads * head_dim]
+  AlignedBuffer<float> v;            // [B, kv_heads * head_dim]
+  AlignedBuffer<float> attention;    // [B, heads * head_dim]
+  AlignedBuffer<float> gate;         // [B, ffn]
+  AlignedBuffer<float> up;           // [B, ffn]
+  AlignedBuffer<float> projected;    // [B, hidden] what a block's half adds to x
+  AlignedBuffer<float> logits;       // [B, vocab]
+  AlignedBuffer<float> cos, sin;     // [B, head_dim / 2]
   AlignedBuffer<float> frequencies;  // [head_dim / 2] radians per position
-  AlignedBuffer<float> scores;     // [threads, context] attention scratch
+  AlignedBuffer<float> scores;       // [threads, context] attention scratch
   AlignedBuffer<float> dequantized;  // [threads, kBlasRows, widest input], float copies of weights for BLAS
 
-  AlignedBuffer<std::int8_t> quantized;       // [B, widest input padded to 16]
-  AlignedBuffer<std::int32_t> sums;           // [B, groups of 128 of the widest input]
-  AlignedBuffer<float> inverse_scale;         // [B]
+  AlignedBuffer<std::int8_t> quantized;  // [B, widest input padded to 16]
+  AlignedBuffer<std::int32_t> sums;      // [B, groups of 128 of the widest input]
+  AlignedBuffer<float> inverse_scale;    // [B]
 
   static constexpr std::size_t kBlasRows = 64;
-  [[nodiscard]] float* worker_copy(std::size_t worker) { return dequantized.data() + worker * kBlasRows * widest; }
+  [[nodiscard]] float* worker_copy(std::size_t worker) {
+    return dequantized.data() + worker * kBlasRows * widest;
+  }
 };
 
 }  // namespace sterna::runtime

@@ -1,4 +1,5 @@
-// Memory for activations and caches: 64-byte aligned, zero on first touch, so that what is never used costs no RSS.
+// Memory for activations and caches: 64-byte aligned, zero on first touch, so that what is never used costs
+// no RSS.
 #pragma once
 
 #include <sys/mman.h>
@@ -36,7 +37,8 @@ class AlignedBuffer {
     const std::size_t bytes = size * sizeof(T);
     void* data = size > (std::size_t{1} << 48) / sizeof(T)
                      ? MAP_FAILED  // NOLINT(performance-no-int-to-ptr)
-                     : ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                     : ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (data == MAP_FAILED) {  // NOLINT(performance-no-int-to-ptr)
       return fail("no memory for {} ({:.1f} MiB); a smaller context (-c) needs less", what,
                   static_cast<double>(bytes) / (1 << 20));

@@ -1,6 +1,6 @@
-// The dimensions and switches of one model: everything that the forward pass needs to know besides the weights.
-// Filled from a Hugging Face config.json (convert/hf_config) or from GGUF metadata (runtime/model_file), and checked by
-// validate() in both cases.
+// The dimensions and switches of one model: everything that the forward pass needs to know besides the
+// weights. Filled from a Hugging Face config.json (convert/hf_config) or from GGUF metadata
+// (runtime/model_file), and checked by validate() in both cases.
 #pragma once
 
 #include <cstdint>
@@ -21,22 +21,23 @@ struct RopeConfig {
   double theta = 10000.0;
   RopeScaling scaling = RopeScaling::none;
   double factor = 1.0;
-  double low_frequency_factor = 1.0;           // llama3 only
-  double high_frequency_factor = 4.0;          // llama3 only
-  std::uint32_t original_context = 0;          // llama3 only
+  double low_frequency_factor = 1.0;   // llama3 only
+  double high_frequency_factor = 4.0;  // llama3 only
+  std::uint32_t original_context = 0;  // llama3 only
 };
 
 struct ModelConfig {
-  std::string model_type;      // "bitnet", "llama", "mistral", "qwen2", "qwen3": as a name only, behaviour is below
-  std::string name;            // for people
-  std::uint32_t hidden = 0;    // width of the residual stream
+  std::string
+      model_type;    // "bitnet", "llama", "mistral", "qwen2", "qwen3": as a name only, behaviour is below
+  std::string name;  // for people
+  std::uint32_t hidden = 0;  // width of the residual stream
   std::uint32_t layers = 0;
   std::uint32_t heads = 0;
   std::uint32_t kv_heads = 0;  // divides heads
   std::uint32_t head_dim = 0;  // even
   std::uint32_t ffn = 0;
-  std::uint32_t vocab = 0;     // rows of the embedding
-  std::uint32_t context = 0;   // positions the model was made for
+  std::uint32_t vocab = 0;           // rows of the embedding
+  std::uint32_t context = 0;         // positions the model was made for
   std::uint32_t sliding_window = 0;  // a token sees this many positions, itself included; 0: all
   float norm_eps = 1e-5F;
   float linear_norm_eps = 1e-6F;  // of the norms that belong to single linear layers (BitNet use_rms_norm)

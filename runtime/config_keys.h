@@ -7,8 +7,8 @@
 
 namespace sterna::runtime {
 
-inline constexpr std::string_view kGateNames[] = {"silu", "relu2"};               // by Gate
-inline constexpr std::string_view kRopeNames[] = {"none", "linear", "llama3"};    // by RopeScaling
+inline constexpr std::string_view kGateNames[] = {"silu", "relu2"};             // by Gate
+inline constexpr std::string_view kRopeNames[] = {"none", "linear", "llama3"};  // by RopeScaling
 
 // visitor(key, field) for every field: std::string, std::uint32_t, float, double, bool; enums come as
 // visitor.choice(key, field, names). Config is ModelConfig or const ModelConfig.

@@ -16,20 +16,23 @@
 namespace sterna::runtime {
 namespace {
 
-// One read or write call moves at most this much: Linux stops at 2 GiB, and smaller pieces let Ctrl-C through.
+// One read or write call moves at most this much: Linux stops at 2 GiB, and smaller pieces let Ctrl-C
+// through.
 constexpr std::size_t kPiece = 64U << 20;
 constexpr std::size_t kAlignment = 64;
 
 std::string reason(int error) { return std::generic_category().message(error); }
 
-Status write_all(int descriptor, std::span<const std::byte> bytes, std::int64_t offset, const std::string& path) {
+Status write_all(int descriptor, std::span<const std::byte> bytes, std::int64_t offset,
+                 const std::string& path) {
   while (!bytes.empty()) {
     const std::size_t piece = std::min(bytes.size(), kPiece);
     const ssize_t n = offset < 0 ? ::write(descriptor, bytes.data(), piece)
                                  : ::pwrite(descriptor, bytes.data(), piece, static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) {
-      return fail("{}: cannot write: {}; nothing was changed under the final name", path, reason(n < 0 ? errno : ENOSPC));
+      return fail("{}: cannot write: {}; nothing was changed under the final name", path,
+                  reason(n < 0 ? errno : ENOSPC));
     }
     bytes = bytes.subspan(static_cast<std::size_t>(n));
     if (offset >= 0) offset += n;
@@ -71,11 +74,12 @@ Result<File> File::open(const std::string& path) {
 
 Status File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
   if (offset > size_ || out.size() > size_ - offset) {
-    return fail("{}: ends at byte {}, but bytes {} to {} are needed; the file is truncated", path_, size_, offset,
-                offset + out.size());
+    return fail("{}: ends at byte {}, but bytes {} to {} are needed; the file is truncated", path_, size_,
+                offset, offset + out.size());
   }
   while (!out.empty()) {
-    const ssize_t n = ::pread(descriptor_, out.data(), std::min(out.size(), kPiece), static_cast<off_t>(offset));
+    const ssize_t n =
+        ::pread(descriptor_, out.data(), std::min(out.size(), kPiece), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail("{}: cannot read at byte {}: {}", path_, offset, reason(errno));
     if (n == 0) return fail("{}: became shorter while it was read, at byte {}", path_, offset);
@@ -134,7 +138,8 @@ Result<MappedFile> MappedFile::open(const std::string& path, bool map) {
     image.data_ = static_cast<const std::byte*>(data);
     return image;
   }
-  auto* data = static_cast<std::byte*>(::operator new[](image.size_, std::align_val_t{kAlignment}, std::nothrow));
+  auto* data =
+      static_cast<std::byte*>(::operator new[](image.size_, std::align_val_t{kAlignment}, std::nothrow));
   if (data == nullptr) return fail("{}: no memory for its {} bytes; leave out --no-mmap", path, image.size_);
   image.data_ = data;
   STERNA_CHECK(file.read_at(0, {data, image.size_}));
@@ -143,7 +148,8 @@ Result<MappedFile> MappedFile::open(const std::string& path, bool map) {
 
 void MappedFile::drop(std::span<const std::byte> part) const {
   if (!mapped_) return;
-  // Whole pages only; a page that is shared with a neighbouring tensor is read again if it was dropped too early.
+  // Whole pages only; a page that is shared with a neighbouring tensor is read again if it was dropped too
+  // early.
   constexpr std::uintptr_t kPage = 4096;
   const auto begin = reinterpret_cast<std::uintptr_t>(part.data()) / kPage * kPage;
   const auto end = reinterpret_cast<std::uintptr_t>(part.data() + part.size());

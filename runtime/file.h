@@ -1,5 +1,5 @@
-// Files as the libraries use them: read in pieces at an offset, mapped read-only, or written beside their final
-// name and renamed when whole.
+// Files as the libraries use them: read in pieces at an offset, mapped read-only, or written beside their
+// final name and renamed when whole.
 #pragma once
 
 #include <cstddef>
@@ -37,8 +37,8 @@ class File {
 // The whole of a small file, for JSON and templates.
 Result<std::string> read_text_file(const std::string& path, std::uint64_t limit = 1ULL << 30);
 
-// A read-only image of a whole file: mapped, or (map = false) read into memory that this object owns. The file's
-// last page is padded with zeros by the kernel; an empty file is an error.
+// A read-only image of a whole file: mapped, or (map = false) read into memory that this object owns. The
+// file's last page is padded with zeros by the kernel; an empty file is an error.
 class MappedFile {
  public:
   static Result<MappedFile> open(const std::string& path, bool map = true);
@@ -50,7 +50,8 @@ class MappedFile {
 
   [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_}; }
   [[nodiscard]] const std::string& path() const { return path_; }
-  // Lets go of the memory of a part of bytes() that is not needed for now; it comes back from the file when it is.
+  // Lets go of the memory of a part of bytes() that is not needed for now; it comes back from the file when
+  // it is.
   void drop(std::span<const std::byte> part) const;
 
  private:
@@ -61,8 +62,8 @@ class MappedFile {
   std::string path_;
 };
 
-// Writes `path`.partial and renames it to `path` in commit(), after fsync; without commit() the destructor removes
-// it. A partial file that was left by a killed run is overwritten.
+// Writes `path`.partial and renames it to `path` in commit(), after fsync; without commit() the destructor
+// removes it. A partial file that was left by a killed run is overwritten.
 class OutputFile {
  public:
   static Result<OutputFile> create(const std::string& path);
@@ -73,8 +74,9 @@ class OutputFile {
   ~OutputFile();
 
   [[nodiscard]] const std::string& partial_path() const { return partial_; }
-  Status write(std::span<const std::byte> bytes);                          // appends
-  Status write_at(std::uint64_t offset, std::span<const std::byte> bytes);  // overwrites, does not move the end
+  Status write(std::span<const std::byte> bytes);  // appends
+  Status write_at(std::uint64_t offset,
+                  std::span<const std::byte> bytes);  // overwrites, does not move the end
   [[nodiscard]] std::uint64_t position() const { return position_; }
   Status flush();   // everything written is on disk
   Status commit();  // flush and rename

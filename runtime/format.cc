@@ -27,20 +27,25 @@ kernels::TernaryView ternary_shape(const TensorDescriptor& d) {
   return view;
 }
 
-std::size_t element_bytes(Layout layout) { return layout == Layout::f32 ? 4 : layout == Layout::i8_rows ? 1 : 2; }
+std::size_t element_bytes(Layout layout) {
+  return layout == Layout::f32 ? 4 : layout == Layout::i8_rows ? 1 : 2;
+}
 
 Result<std::uint64_t> number(const json& object, const char* field, std::uint64_t low, std::uint64_t high,
                              const std::string& where) {
   const auto it = object.find(field);
-  if (it == object.end() || !it->is_number_unsigned()) return fail("{}: '{}' is missing or not a number", where, field);
+  if (it == object.end() || !it->is_number_unsigned())
+    return fail("{}: '{}' is missing or not a number", where, field);
   const auto value = it->get<std::uint64_t>();
-  if (value < low || value > high) return fail("{}: '{}' is {}, expected {} to {}", where, field, value, low, high);
+  if (value < low || value > high)
+    return fail("{}: '{}' is {}, expected {} to {}", where, field, value, low, high);
   return value;
 }
 
 Result<std::string> text(const json& object, const char* field, const std::string& where) {
   const auto it = object.find(field);
-  if (it == object.end() || !it->is_string()) return fail("{}: '{}' is missing or not a string", where, field);
+  if (it == object.end() || !it->is_string())
+    return fail("{}: '{}' is missing or not a string", where, field);
   return it->get<std::string>();
 }
 
@@ -56,7 +61,8 @@ Status parse_trit2(const json& object, TensorDescriptor& d, const std::string& w
   STERNA_TRY(d.planes, number(object, "planes", 1, kernels::kMaxPlanes, where));
   STERNA_TRY(d.group, number(object, "group", 0, kernels::kGroupColumns, where));
   if (d.group != 0 && d.group != kernels::kGroupColumns) {
-    return fail("{}: groups of {} columns are not supported, only {}", where, d.group, kernels::kGroupColumns);
+    return fail("{}: groups of {} columns are not supported, only {}", where, d.group,
+                kernels::kGroupColumns);
   }
   if (d.columns > kernels::kMaxColumns) {
     return fail("{}: {} columns, at most {} are supported", where, d.columns, kernels::kMaxColumns);
@@ -92,8 +98,8 @@ std::uint64_t TensorDescriptor::bytes() const {
 }
 
 std::string to_json(const TensorDescriptor& d) {
-  std::string line = fmt::format(R"({{"name":"{}","rows":{},"columns":{},"layout":"{}")", d.name, d.rows, d.columns,
-                                 layout_name(d.layout));
+  std::string line = fmt::format(R"({{"name":"{}","rows":{},"columns":{},"layout":"{}")", d.name, d.rows,
+                                 d.columns, layout_name(d.layout));
   if (d.layout == Layout::trit2) {
     line += fmt::format(R"(,"planes":{},"group":{},"scale":"{}")", d.planes, d.group,
                         d.scale_type == kernels::ScaleType::f32 ? "f32" : "f16");
@@ -103,14 +109,16 @@ std::string to_json(const TensorDescriptor& d) {
 
 Result<TensorDescriptor> parse_descriptor(std::string_view source, const std::string& where) {
   const json object = json::parse(source, nullptr, false);
-  if (!object.is_object()) return fail("{}: a tensor descriptor is not a JSON object; the file is damaged", where);
+  if (!object.is_object())
+    return fail("{}: a tensor descriptor is not a JSON object; the file is damaged", where);
   TensorDescriptor d;
   STERNA_TRY(d.name, text(object, "name", where));
   const std::string place = fmt::format("{}: descriptor of '{}'", where, d.name);
   STERNA_CHECK(check_requirements(object, place));
   STERNA_TRY(d.rows, number(object, "rows", 1, 1ULL << 24, place));
   STERNA_TRY(d.columns, number(object, "columns", 1, 1ULL << 24, place));
-  STERNA_TRY(const std::uint64_t crc, number(object, "crc32", 0, std::numeric_limits<std::uint32_t>::max(), place));
+  STERNA_TRY(const std::uint64_t crc,
+             number(object, "crc32", 0, std::numeric_limits<std::uint32_t>::max(), place));
   d.crc32 = static_cast<std::uint32_t>(crc);
   STERNA_TRY(const std::string layout, text(object, "layout", place));
   for (const auto& [value, name] : kLayouts) {
@@ -126,7 +134,8 @@ kernels::TernaryView ternary_view(const TensorDescriptor& d, std::span<const std
   assert(d.layout == Layout::trit2 && bytes.size() == d.bytes());
   kernels::TernaryView view = ternary_shape(d);
   view.scales = bytes.data();
-  view.codes = reinterpret_cast<const std::uint8_t*>(bytes.data()) + kernels::round_up(d.scale_bytes(), kFileAlignment);
+  view.codes = reinterpret_cast<const std::uint8_t*>(bytes.data()) +
+               kernels::round_up(d.scale_bytes(), kFileAlignment);
   return view;
 }
 
@@ -134,14 +143,19 @@ kernels::DenseView dense_view(const TensorDescriptor& d, std::span<const std::by
   assert(d.layout != Layout::trit2 && bytes.size() == d.bytes());
   kernels::DenseView view{d.rows, d.columns, kernels::DenseType::f32, bytes.data(), nullptr};
   switch (d.layout) {
-    case Layout::f16: view.type = kernels::DenseType::f16; break;
-    case Layout::bf16: view.type = kernels::DenseType::bf16; break;
+    case Layout::f16:
+      view.type = kernels::DenseType::f16;
+      break;
+    case Layout::bf16:
+      view.type = kernels::DenseType::bf16;
+      break;
     case Layout::i8_rows:
       view.type = kernels::DenseType::i8;
       view.row_scales = reinterpret_cast<const float*>(bytes.data());
       view.data = bytes.data() + kernels::round_up(d.scale_bytes(), kFileAlignment);
       break;
-    default: break;
+    default:
+      break;
   }
   return view;
 }

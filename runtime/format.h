@@ -1,5 +1,6 @@
-// Sterna's model file: GGUF v3 with general.architecture "sterna". docs/format.md describes it bit for bit; this header
-// is what the writer (convert) and the reader (runtime) share, so that each name and rule is written once.
+// Sterna's model file: GGUF v3 with general.architecture "sterna". docs/format.md describes it bit for bit;
+// this header is what the writer (convert) and the reader (runtime) share, so that each name and rule is
+// written once.
 #pragma once
 
 #include <cstdint>
@@ -22,13 +23,14 @@ namespace key {
 inline constexpr std::string_view architecture = "general.architecture";
 inline constexpr std::string_view name = "general.name";
 inline constexpr std::string_view alignment = "general.alignment";
-inline constexpr std::string_view checksum = "sterna.checksum";           // u32, see header_checksum()
-inline constexpr std::string_view version = "sterna.format_version";      // u32
-inline constexpr std::string_view tensors = "sterna.tensors";             // [string], a descriptor each
-inline constexpr std::string_view source = "sterna.source";               // how the weights came about, for people
-inline constexpr std::string_view stop_tokens = "sterna.stop_tokens";     // [i32]
-inline constexpr std::string_view pipeline = "sterna.tokenizer.pipeline"; // tokenizer.json less vocabulary and merges
-inline constexpr std::string_view bos_text = "sterna.tokenizer.bos";      // for templates
+inline constexpr std::string_view checksum = "sterna.checksum";       // u32, see header_checksum()
+inline constexpr std::string_view version = "sterna.format_version";  // u32
+inline constexpr std::string_view tensors = "sterna.tensors";         // [string], a descriptor each
+inline constexpr std::string_view source = "sterna.source";  // how the weights came about, for people
+inline constexpr std::string_view stop_tokens = "sterna.stop_tokens";  // [i32]
+inline constexpr std::string_view pipeline =
+    "sterna.tokenizer.pipeline";  // tokenizer.json less vocabulary and merges
+inline constexpr std::string_view bos_text = "sterna.tokenizer.bos";  // for templates
 inline constexpr std::string_view eos_text = "sterna.tokenizer.eos";
 inline constexpr std::string_view tokenizer_model = "tokenizer.ggml.model";
 inline constexpr std::string_view tokens = "tokenizer.ggml.tokens";
@@ -54,18 +56,18 @@ struct TensorDescriptor {
   std::uint64_t rows = 1;
   std::uint64_t columns = 0;
   Layout layout = Layout::f32;
-  std::uint64_t planes = 1;  // trit2
-  std::uint64_t group = 0;   // trit2: columns per scale, 0: one scale
+  std::uint64_t planes = 1;                                 // trit2
+  std::uint64_t group = 0;                                  // trit2: columns per scale, 0: one scale
   kernels::ScaleType scale_type = kernels::ScaleType::f32;  // trit2
-  std::uint32_t crc32 = 0;   // of the tensor's bytes
+  std::uint32_t crc32 = 0;                                  // of the tensor's bytes
 
   [[nodiscard]] std::uint64_t scale_bytes() const;  // before padding; 0 for dense layouts
   [[nodiscard]] std::uint64_t bytes() const;
   [[nodiscard]] std::uint64_t weights() const { return rows * columns; }
 };
 
-// A descriptor as one line of JSON, and back. Parsing checks every range, so that bytes() cannot overflow, and
-// refuses a descriptor whose "requires" names something that this version does not know.
+// A descriptor as one line of JSON, and back. Parsing checks every range, so that bytes() cannot overflow,
+// and refuses a descriptor whose "requires" names something that this version does not know.
 std::string to_json(const TensorDescriptor& descriptor);
 Result<TensorDescriptor> parse_descriptor(std::string_view json, const std::string& where);
 

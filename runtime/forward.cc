@@ -17,16 +17,20 @@ void for_tokens(ForwardContext& c, std::size_t tokens, Body body) {
 
 // y [tokens, n] = RMSNorm(x) * gain, y may be x.
 void norm(ForwardContext& c, const float* x, const float* gain, std::size_t tokens, std::size_t n, float* y) {
-  for_tokens(c, tokens, [&](std::size_t t) { c.kernels.rms_norm(x + t * n, gain, n, c.config.norm_eps, y + t * n); });
+  for_tokens(c, tokens,
+             [&](std::size_t t) { c.kernels.rms_norm(x + t * n, gain, n, c.config.norm_eps, y + t * n); });
 }
 
 void add_to_residual(ForwardContext& c, std::size_t tokens) {
   const std::size_t n = c.config.hidden;
-  for_tokens(c, tokens, [&](std::size_t t) { c.kernels.add(c.act.projected.data() + t * n, n, c.act.x.data() + t * n); });
+  for_tokens(c, tokens, [&](std::size_t t) {
+    c.kernels.add(c.act.projected.data() + t * n, n, c.act.x.data() + t * n);
+  });
 }
 
 // Norm of each head (Qwen3), rotation, and storage of the new keys and values.
-void rotate_and_store(ForwardContext& c, const LayerWeights& w, std::size_t layer, std::size_t tokens, std::size_t position) {
+void rotate_and_store(ForwardContext& c, const LayerWeights& w, std::size_t layer, std::size_t tokens,
+                      std::size_t position) {
   const ModelConfig& m = c.config;
   const std::size_t d = m.head_dim;
   const auto heads = [&](float* x, std::size_t count, const float* gain, std::size_t t) {
@@ -55,7 +59,8 @@ void attend(ForwardContext& c, std::size_t layer, std::size_t tokens, std::size_
       const std::size_t t = i / m.heads;
       const std::size_t h = i % m.heads;
       const std::size_t last = position + t;
-      const std::size_t first = m.sliding_window != 0 && last >= m.sliding_window ? last + 1 - m.sliding_window : 0;
+      const std::size_t first =
+          m.sliding_window != 0 && last >= m.sliding_window ? last + 1 - m.sliding_window : 0;
       kernels::AttentionArgs args;
       args.q = c.act.q.data() + i * m.head_dim;
       args.keys = c.cache.key(layer, h / heads_per_kv, first);
@@ -73,7 +78,8 @@ void attend(ForwardContext& c, std::size_t layer, std::size_t tokens, std::size_
 
 void activate(ForwardContext& c, std::size_t tokens) {
   const std::size_t n = c.config.ffn;
-  const auto function = c.config.gate == Gate::relu2 ? kernels::GateFunction::relu2 : kernels::GateFunction::silu;
+  const auto function =
+      c.config.gate == Gate::relu2 ? kernels::GateFunction::relu2 : kernels::GateFunction::silu;
   for_tokens(c, tokens, [&](std::size_t t) {
     float* gate = c.act.gate.data() + t * n;
     c.kernels.gated_activation(gate, c.act.up.data() + t * n, n, function, gate);
@@ -130,7 +136,8 @@ void transformer_block(ForwardContext& c, std::size_t layer, std::size_t tokens,
 void head(ForwardContext& c, std::size_t first, std::size_t tokens) {
   const std::size_t n = c.config.hidden;
   norm(c, c.act.x.data() + first * n, c.weights.output_norm, tokens - first, n, c.act.normed.data());
-  project_dense(c.kernels, c.pool, c.act, c.weights.output, c.act.normed.data(), tokens - first, c.act.logits.data());
+  project_dense(c.kernels, c.pool, c.act, c.weights.output, c.act.normed.data(), tokens - first,
+                c.act.logits.data());
 }
 
 }  // namespace sterna::runtime

@@ -1,5 +1,5 @@
-// The graph: what happens to a batch of tokens between ids and logits, for every architecture and for ternary and dense
-// matrices alike. Only this file knows the order.
+// The graph: what happens to a batch of tokens between ids and logits, for every architecture and for ternary
+// and dense matrices alike. Only this file knows the order.
 #pragma once
 
 #include <cstddef>
@@ -24,13 +24,16 @@ struct ForwardContext {
   KvCache& cache;
 };
 
-// act.x = embedding rows of `ids` (at most act.batch), and the rotary tables for positions position..position+n-1.
+// act.x = embedding rows of `ids` (at most act.batch), and the rotary tables for positions
+// position..position+n-1.
 void embed(ForwardContext& c, std::span<const TokenId> ids, std::size_t position);
 
-// One block on act.x [tokens, hidden] in place; keys and values of the tokens go into the cache at `position`.
+// One block on act.x [tokens, hidden] in place; keys and values of the tokens go into the cache at
+// `position`.
 void transformer_block(ForwardContext& c, std::size_t layer, std::size_t tokens, std::size_t position);
 
-// act.normed = final norm of rows [first, tokens) of act.x, act.logits [tokens - first, vocab] = the head on them.
+// act.normed = final norm of rows [first, tokens) of act.x, act.logits [tokens - first, vocab] = the head on
+// them.
 void head(ForwardContext& c, std::size_t first, std::size_t tokens);
 
 }  // namespace sterna::runtime

@@ -8,7 +8,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 bool is_stop(const ModelConfig& config, TokenId id) {
   return std::find(config.stop_tokens.begin(), config.stop_tokens.end(), id) != config.stop_tokens.end();
@@ -25,17 +27,22 @@ bool emit(Generation& out, const std::string& piece, const TextSink& sink) {
 
 const char* finish_name(Finish finish) {
   switch (finish) {
-    case Finish::stop: return "stop";
-    case Finish::length: return "length";
-    case Finish::context: return "context";
-    case Finish::cancelled: return "cancelled";
+    case Finish::stop:
+      return "stop";
+    case Finish::length:
+      return "length";
+    case Finish::context:
+      return "context";
+    case Finish::cancelled:
+      return "cancelled";
   }
   return "?";
 }
 
-Result<Generation> generate(Session& session, std::span<const TokenId> prompt, std::size_t max_tokens, Sampler& sampler,
-                            const TextSink& sink) {
-  if (prompt.empty()) return fail("the prompt is empty: this model has no beginning-of-text token, give some text");
+Result<Generation> generate(Session& session, std::span<const TokenId> prompt, std::size_t max_tokens,
+                            Sampler& sampler, const TextSink& sink) {
+  if (prompt.empty())
+    return fail("the prompt is empty: this model has no beginning-of-text token, give some text");
   Generation out;
   out.prompt_tokens = prompt.size();
   const auto start = Clock::now();

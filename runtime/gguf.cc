@@ -8,17 +8,18 @@
 namespace sterna::runtime {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "GGUF is read in place, which needs a little-endian machine");
+static_assert(std::endian::native == std::endian::little,
+              "GGUF is read in place, which needs a little-endian machine");
 
 constexpr GgmlType kTypes[] = {
-    {0, "F32", 1, 4},          {1, "F16", 1, 2},          {2, "Q4_0", 32, 18},     {3, "Q4_1", 32, 20},
-    {6, "Q5_0", 32, 22},       {7, "Q5_1", 32, 24},       {8, "Q8_0", 32, 34},     {9, "Q8_1", 32, 36},
-    {10, "Q2_K", 256, 84},     {11, "Q3_K", 256, 110},    {12, "Q4_K", 256, 144},  {13, "Q5_K", 256, 176},
-    {14, "Q6_K", 256, 210},    {15, "Q8_K", 256, 292},    {16, "IQ2_XXS", 256, 66}, {17, "IQ2_XS", 256, 74},
-    {18, "IQ3_XXS", 256, 98},  {19, "IQ1_S", 256, 50},    {20, "IQ4_NL", 32, 18},  {21, "IQ3_S", 256, 110},
-    {22, "IQ2_S", 256, 82},    {23, "IQ4_XS", 256, 136},  {24, "I8", 1, 1},        {25, "I16", 1, 2},
-    {26, "I32", 1, 4},         {27, "I64", 1, 8},         {28, "F64", 1, 8},       {29, "IQ1_M", 256, 56},
-    {30, "BF16", 1, 2},        {34, "TQ1_0", 256, 54},    {35, "TQ2_0", 256, 66},  {39, "MXFP4", 32, 17},
+    {0, "F32", 1, 4},         {1, "F16", 1, 2},         {2, "Q4_0", 32, 18},      {3, "Q4_1", 32, 20},
+    {6, "Q5_0", 32, 22},      {7, "Q5_1", 32, 24},      {8, "Q8_0", 32, 34},      {9, "Q8_1", 32, 36},
+    {10, "Q2_K", 256, 84},    {11, "Q3_K", 256, 110},   {12, "Q4_K", 256, 144},   {13, "Q5_K", 256, 176},
+    {14, "Q6_K", 256, 210},   {15, "Q8_K", 256, 292},   {16, "IQ2_XXS", 256, 66}, {17, "IQ2_XS", 256, 74},
+    {18, "IQ3_XXS", 256, 98}, {19, "IQ1_S", 256, 50},   {20, "IQ4_NL", 32, 18},   {21, "IQ3_S", 256, 110},
+    {22, "IQ2_S", 256, 82},   {23, "IQ4_XS", 256, 136}, {24, "I8", 1, 1},         {25, "I16", 1, 2},
+    {26, "I32", 1, 4},        {27, "I64", 1, 8},        {28, "F64", 1, 8},        {29, "IQ1_M", 256, 56},
+    {30, "BF16", 1, 2},       {34, "TQ1_0", 256, 54},   {35, "TQ2_0", 256, 66},   {39, "MXFP4", 32, 17},
 };
 
 constexpr std::uint64_t kMaxDimensions = 4;
@@ -50,8 +51,8 @@ class Cursor {
   std::span<const std::byte> take(std::uint64_t n, const char* what) {
     if (error_) return {};
     if (n > file_.size() - position_) {
-      error_ = fail("{}: {} at byte {} needs {} bytes, but the file ends at {}; it is truncated or damaged", where_, what,
-                    position_, n, file_.size());
+      error_ = fail("{}: {} at byte {} needs {} bytes, but the file ends at {}; it is truncated or damaged",
+                    where_, what, position_, n, file_.size());
       return {};
     }
     const auto bytes = file_.subspan(position_, n);
@@ -80,7 +81,8 @@ class Cursor {
 void skip_elements(Cursor& cursor, GgufType type, std::uint64_t count, const std::string& where, int depth) {
   if (const std::size_t bytes = gguf_scalar_bytes(type); bytes > 0) {
     if (count > cursor.left() / bytes) {
-      cursor.refuse(fail("{}: an array of {} elements at byte {} does not fit into the file", where, count, cursor.position()));
+      cursor.refuse(fail("{}: an array of {} elements at byte {} does not fit into the file", where, count,
+                         cursor.position()));
       return;
     }
     cursor.take(count * bytes, "array");
@@ -94,7 +96,8 @@ void skip_elements(Cursor& cursor, GgufType type, std::uint64_t count, const std
     const auto inner = cursor.scalar<std::uint32_t>("array type");
     const auto inner_count = cursor.scalar<std::uint64_t>("array length");
     if (inner > static_cast<std::uint32_t>(GgufType::f64) || depth > 2) {
-      cursor.refuse(fail("{}: array of type {} at byte {} is not valid GGUF", where, inner, cursor.position()));
+      cursor.refuse(
+          fail("{}: array of type {} at byte {} is not valid GGUF", where, inner, cursor.position()));
       return;
     }
     skip_elements(cursor, static_cast<GgufType>(inner), inner_count, where, depth + 1);
@@ -133,16 +136,26 @@ GgufValue read_value(Cursor& cursor, const std::string& where, std::string_view 
 template <class F>
 auto visit_number(GgufType type, std::span<const std::byte> bytes, F f) -> std::optional<decltype(f(0))> {
   switch (type) {
-    case GgufType::u8: return f(load<std::uint8_t>(bytes));
-    case GgufType::i8: return f(load<std::int8_t>(bytes));
-    case GgufType::u16: return f(load<std::uint16_t>(bytes));
-    case GgufType::i16: return f(load<std::int16_t>(bytes));
-    case GgufType::u32: return f(load<std::uint32_t>(bytes));
-    case GgufType::i32: return f(load<std::int32_t>(bytes));
-    case GgufType::u64: return f(load<std::uint64_t>(bytes));
-    case GgufType::i64: return f(load<std::int64_t>(bytes));
-    case GgufType::boolean: return f(load<std::uint8_t>(bytes) != 0 ? 1 : 0);
-    default: return std::nullopt;
+    case GgufType::u8:
+      return f(load<std::uint8_t>(bytes));
+    case GgufType::i8:
+      return f(load<std::int8_t>(bytes));
+    case GgufType::u16:
+      return f(load<std::uint16_t>(bytes));
+    case GgufType::i16:
+      return f(load<std::int16_t>(bytes));
+    case GgufType::u32:
+      return f(load<std::uint32_t>(bytes));
+    case GgufType::i32:
+      return f(load<std::int32_t>(bytes));
+    case GgufType::u64:
+      return f(load<std::uint64_t>(bytes));
+    case GgufType::i64:
+      return f(load<std::int64_t>(bytes));
+    case GgufType::boolean:
+      return f(load<std::uint8_t>(bytes) != 0 ? 1 : 0);
+    default:
+      return std::nullopt;
   }
 }
 
@@ -160,16 +173,21 @@ std::size_t gguf_scalar_bytes(GgufType type) {
   switch (type) {
     case GgufType::u8:
     case GgufType::i8:
-    case GgufType::boolean: return 1;
+    case GgufType::boolean:
+      return 1;
     case GgufType::u16:
-    case GgufType::i16: return 2;
+    case GgufType::i16:
+      return 2;
     case GgufType::u32:
     case GgufType::i32:
-    case GgufType::f32: return 4;
+    case GgufType::f32:
+      return 4;
     case GgufType::u64:
     case GgufType::i64:
-    case GgufType::f64: return 8;
-    default: return 0;
+    case GgufType::f64:
+      return 8;
+    default:
+      return 0;
   }
 }
 
@@ -250,8 +268,9 @@ Result<Gguf> Gguf::parse(std::span<const std::byte> file, std::string where) {
   Cursor cursor(file, gguf.where_);
   const auto magic = cursor.scalar<std::uint32_t>("magic number");
   if (!cursor.failed() && magic != 0x46554747U) {
-    return fail("{}: is not a GGUF file (it starts with {:#010x}); give a GGUF file or a Hugging Face directory", gguf.where_,
-                magic);
+    return fail(
+        "{}: is not a GGUF file (it starts with {:#010x}); give a GGUF file or a Hugging Face directory",
+        gguf.where_, magic);
   }
   gguf.version_ = cursor.scalar<std::uint32_t>("version");
   if (!cursor.failed() && (gguf.version_ < 2 || gguf.version_ > 3)) {
@@ -268,9 +287,11 @@ Result<Gguf> Gguf::parse(std::span<const std::byte> file, std::string where) {
     tensor.name = cursor.string("tensor name");
     const auto dimensions = cursor.scalar<std::uint32_t>("tensor rank");
     if (dimensions > kMaxDimensions) {
-      return fail("{}: tensor '{}' has {} dimensions, at most {} are allowed", gguf.where_, tensor.name, dimensions, kMaxDimensions);
+      return fail("{}: tensor '{}' has {} dimensions, at most {} are allowed", gguf.where_, tensor.name,
+                  dimensions, kMaxDimensions);
     }
-    for (std::uint32_t d = 0; d < dimensions; ++d) tensor.dimensions.push_back(cursor.scalar<std::uint64_t>("dimension"));
+    for (std::uint32_t d = 0; d < dimensions; ++d)
+      tensor.dimensions.push_back(cursor.scalar<std::uint64_t>("dimension"));
     tensor.type = cursor.scalar<std::uint32_t>("tensor type");
     tensor.offset = cursor.scalar<std::uint64_t>("tensor offset");
     gguf.tensors_.push_back(std::move(tensor));
@@ -278,7 +299,8 @@ Result<Gguf> Gguf::parse(std::span<const std::byte> file, std::string where) {
   if (cursor.failed()) return cursor.error();
   gguf.data_start_ = cursor.position();
   gguf.key_order_ = sorted_order(gguf.keys_.size(), [&](std::size_t i) { return gguf.keys_[i].first; });
-  gguf.tensor_order_ = sorted_order(gguf.tensors_.size(), [&](std::size_t i) { return gguf.tensors_[i].name; });
+  gguf.tensor_order_ =
+      sorted_order(gguf.tensors_.size(), [&](std::size_t i) { return gguf.tensors_[i].name; });
   STERNA_CHECK(gguf.place_tensors());
   return gguf;
 }
@@ -291,7 +313,8 @@ Status Gguf::place_tensors() {
   }
   for (std::size_t i = 1; i < tensors_.size(); ++i) {
     const auto name = tensors_[tensor_order_[i]].name;
-    if (name == tensors_[tensor_order_[i - 1]].name) return fail("{}: tensor '{}' occurs twice", where_, name);
+    if (name == tensors_[tensor_order_[i - 1]].name)
+      return fail("{}: tensor '{}' occurs twice", where_, name);
   }
   if (const GgufValue* alignment = find("general.alignment")) {
     const auto value = alignment->as_uint();
@@ -308,22 +331,27 @@ Status Gguf::place_tensors() {
     const std::uint64_t next = i + 1 < by_offset.size() ? tensors_[by_offset[i + 1]].offset : available;
     std::uint64_t elements = 1;
     for (const std::uint64_t d : t.dimensions) {
-      if (d != 0 && elements > (1ULL << 50) / d) return fail("{}: the dimensions of tensor '{}' overflow", where_, t.name);
+      if (d != 0 && elements > (1ULL << 50) / d)
+        return fail("{}: the dimensions of tensor '{}' overflow", where_, t.name);
       elements *= d;
     }
     const GgmlType* type = ggml_type(t.type);
     if (type != nullptr && !t.dimensions.empty() && t.dimensions[0] % type->block != 0) {
-      return fail("{}: tensor '{}' has rows of {} elements, not a multiple of the {} of type {}", where_, t.name,
-                  t.dimensions[0], type->block, type->name);
+      return fail("{}: tensor '{}' has rows of {} elements, not a multiple of the {} of type {}", where_,
+                  t.name, t.dimensions[0], type->block, type->name);
     }
     if (t.offset > available || t.offset % alignment_ != 0) {
       return fail("{}: tensor '{}' starts at {} after the header, which is {}", where_, t.name, t.offset,
-                  t.offset > available ? "behind the end of the file: it is truncated" : "not aligned: the file is damaged");
+                  t.offset > available ? "behind the end of the file: it is truncated"
+                                       : "not aligned: the file is damaged");
     }
-    t.bytes = type != nullptr ? elements / type->block * type->block_bytes : std::min(next, available) - t.offset;
+    t.bytes =
+        type != nullptr ? elements / type->block * type->block_bytes : std::min(next, available) - t.offset;
     if (t.bytes > available - t.offset) {
-      return fail("{}: tensor '{}' needs {} bytes, but the file ends after {}; it is truncated: copy or convert it again",
-                  where_, t.name, t.bytes, available - t.offset);
+      return fail(
+          "{}: tensor '{}' needs {} bytes, but the file ends after {}; it is truncated: copy or convert it "
+          "again",
+          where_, t.name, t.bytes, available - t.offset);
     }
     if (t.bytes > next - t.offset && i + 1 < by_offset.size()) {
       return fail("{}: tensor '{}' overlaps tensor '{}'", where_, t.name, tensors_[by_offset[i + 1]].name);

@@ -1,6 +1,6 @@
 // GGUF v2 and v3 containers, any producer's: parsed and bounds-checked once, then read through views into the
-// file's bytes. The format: header {magic "GGUF", u32 version, u64 tensors, u64 keys}, keys, tensor infos, padding to
-// general.alignment, tensor data. Little endian.
+// file's bytes. The format: header {magic "GGUF", u32 version, u64 tensors, u64 keys}, keys, tensor infos,
+// padding to general.alignment, tensor data. Little endian.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,21 @@
 
 namespace sterna::runtime {
 
-enum class GgufType : std::uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64 };
+enum class GgufType : std::uint32_t {
+  u8,
+  i8,
+  u16,
+  i16,
+  u32,
+  i32,
+  f32,
+  boolean,
+  string,
+  array,
+  u64,
+  i64,
+  f64
+};
 
 // Bytes of one scalar; 0 for strings and arrays.
 std::size_t gguf_scalar_bytes(GgufType type);
@@ -86,7 +100,7 @@ class Gguf {
   std::uint64_t alignment_ = 32;
   std::uint64_t data_start_ = 0;
   std::vector<std::pair<std::string_view, GgufValue>> keys_;
-  std::vector<std::size_t> key_order_;     // indices of keys_, by name
+  std::vector<std::size_t> key_order_;  // indices of keys_, by name
   std::vector<GgufTensor> tensors_;
   std::vector<std::size_t> tensor_order_;  // indices of tensors_, by name
 };

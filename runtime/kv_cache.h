@@ -1,4 +1,5 @@
-// Keys and values of one conversation: [layer][kv head][position][head_dim], so that one head's history is contiguous.
+// Keys and values of one conversation: [layer][kv head][position][head_dim], so that one head's history is
+// contiguous.
 #pragma once
 
 #include <cstddef>

@@ -19,13 +19,15 @@ void single_threaded_blas() {
 
 void gemm(const float* w, std::size_t rows, const float* x, std::size_t tokens, std::size_t columns, float* y,
           std::size_t y_stride) {
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, static_cast<blasint>(tokens), static_cast<blasint>(rows),
-              static_cast<blasint>(columns), 1.0F, x, static_cast<blasint>(columns), w, static_cast<blasint>(columns), 0.0F, y,
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, static_cast<blasint>(tokens),
+              static_cast<blasint>(rows), static_cast<blasint>(columns), 1.0F, x,
+              static_cast<blasint>(columns), w, static_cast<blasint>(columns), 0.0F, y,
               static_cast<blasint>(y_stride));
 }
 
-void dense_rows(const kernels::Kernels& kernels, Activations& scratch, const kernels::DenseView& w, const float* x,
-                std::size_t tokens, std::size_t begin, std::size_t end, float* y, std::size_t worker) {
+void dense_rows(const kernels::Kernels& kernels, Activations& scratch, const kernels::DenseView& w,
+                const float* x, std::size_t tokens, std::size_t begin, std::size_t end, float* y,
+                std::size_t worker) {
   if (tokens < kBlasTokens) {
     kernels.dense_matmul(w, x, tokens, w.columns, begin, end, y, w.rows);
     return;
@@ -43,8 +45,8 @@ void dense_rows(const kernels::Kernels& kernels, Activations& scratch, const ker
   }
 }
 
-kernels::QuantizedView quantize_input(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch, const float* x,
-                                      std::size_t tokens, std::size_t columns) {
+kernels::QuantizedView quantize_input(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
+                                      const float* x, std::size_t tokens, std::size_t columns) {
   kernels::QuantizedView view;
   view.tokens = tokens;
   view.columns = columns;
@@ -75,7 +77,8 @@ void run_rows(const kernels::Kernels& kernels, Activations& scratch, const Proje
     dense_rows(kernels, scratch, w.dense, x, tokens, begin, end, p.y, worker);
   }
   if (p.linear->bias == nullptr) return;
-  for (std::size_t t = 0; t < tokens; ++t) kernels.add(p.linear->bias + begin, end - begin, p.y + t * rows + begin);
+  for (std::size_t t = 0; t < tokens; ++t)
+    kernels.add(p.linear->bias + begin, end - begin, p.y + t * rows + begin);
 }
 
 void project_shared(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch, const float* x,
@@ -109,8 +112,8 @@ void project_shared(const kernels::Kernels& kernels, ThreadPool& pool, Activatio
 
 }  // namespace
 
-void project(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch, const float* x, std::size_t tokens,
-             float eps, std::span<const Projection> projections) {
+void project(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch, const float* x,
+             std::size_t tokens, float eps, std::span<const Projection> projections) {
   if (projections[0].linear->norm == nullptr) {
     project_shared(kernels, pool, scratch, x, tokens, projections);
     return;
@@ -119,15 +122,16 @@ void project(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scr
     const std::size_t columns = p.linear->weight.columns();
     pool.run(tokens, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
       for (std::size_t t = begin; t < end; ++t) {
-        kernels.rms_norm(x + t * columns, p.linear->norm, columns, eps, scratch.linear_in.data() + t * columns);
+        kernels.rms_norm(x + t * columns, p.linear->norm, columns, eps,
+                         scratch.linear_in.data() + t * columns);
       }
     });
     project_shared(kernels, pool, scratch, scratch.linear_in.data(), tokens, {&p, 1});
   }
 }
 
-void project_dense(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch, const kernels::DenseView& w,
-                   const float* x, std::size_t tokens, float* y) {
+void project_dense(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
+                   const kernels::DenseView& w, const float* x, std::size_t tokens, float* y) {
   pool.run(w.rows, kernels::kTileRows, [&](std::size_t begin, std::size_t end, std::size_t worker) {
     dense_rows(kernels, scratch, w, x, tokens, begin, end, y, worker);
   });

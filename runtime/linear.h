@@ -1,5 +1,5 @@
-// Linear layers over a batch of tokens: the one place that knows that a ternary matrix wants int8 activations and a dense
-// one floats, and how rows are shared between threads.
+// Linear layers over a batch of tokens: the one place that knows that a ternary matrix wants int8 activations
+// and a dense one floats, and how rows are shared between threads.
 #pragma once
 
 #include <cstddef>
@@ -17,13 +17,13 @@ struct Projection {
   float* y;  // [tokens, rows]
 };
 
-// y = linear(x) for several linears of one input x [tokens, columns]; the input is quantised once for all of them. `eps` is for
-// linears with a norm of their own.
-void project(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch, const float* x, std::size_t tokens,
-             float eps, std::span<const Projection> projections);
+// y = linear(x) for several linears of one input x [tokens, columns]; the input is quantised once for all of
+// them. `eps` is for linears with a norm of their own.
+void project(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch, const float* x,
+             std::size_t tokens, float eps, std::span<const Projection> projections);
 
 // y [tokens, rows] = w x without bias or norm: the head.
-void project_dense(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch, const kernels::DenseView& w,
-                   const float* x, std::size_t tokens, float* y);
+void project_dense(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
+                   const kernels::DenseView& w, const float* x, std::size_t tokens, float* y);
 
 }  // namespace sterna::runtime

@@ -11,10 +11,13 @@ Model::Model(Parts parts, Tokenizer tokenizer, Result<ChatTemplate> chat_templat
       where_(std::move(where)) {}
 
 Result<std::shared_ptr<const Model>> Model::create(Parts parts, std::string where) {
-  STERNA_TRY(Tokenizer tokenizer, Tokenizer::create(parts.text.tokenizer, where));
+  STERNA_TRY(Tokenizer tokenizer,
+             Tokenizer::create(parts.text.tokenizer, parts.text.where.empty() ? where : parts.text.where));
   if (tokenizer.vocab_size() > parts.config.vocab) {
-    return fail("{}: the tokenizer has ids up to {}, but the embedding has only {} rows; the two do not belong together", where,
-                tokenizer.vocab_size() - 1, parts.config.vocab);
+    return fail(
+        "{}: the tokenizer has ids up to {}, but the embedding has only {} rows; the two do not belong "
+        "together",
+        where, tokenizer.vocab_size() - 1, parts.config.vocab);
   }
   parts.text.tokenizer = {};  // the tokenizer has its own tables; the lists would only double the memory
   auto chat_template = [&]() -> Result<ChatTemplate> {
@@ -25,32 +28,49 @@ Result<std::shared_ptr<const Model>> Model::create(Parts parts, std::string wher
       new Model(std::move(parts), std::move(tokenizer), std::move(chat_template), std::move(where)));
 }
 
-WeightsBuilder::WeightsBuilder(const ModelConfig& config) : config_(config) { weights_.layers.resize(config.layers); }
+WeightsBuilder::WeightsBuilder(const ModelConfig& config) : config_(config) {
+  weights_.layers.resize(config.layers);
+}
 
 namespace {
 
 Linear* linear_of(LayerWeights& layer, Role role) {
   switch (role) {
-    case Role::q: return &layer.q;
-    case Role::k: return &layer.k;
-    case Role::v: return &layer.v;
-    case Role::o: return &layer.o;
-    case Role::gate: return &layer.gate;
-    case Role::up: return &layer.up;
-    case Role::down: return &layer.down;
-    default: return nullptr;
+    case Role::q:
+      return &layer.q;
+    case Role::k:
+      return &layer.k;
+    case Role::v:
+      return &layer.v;
+    case Role::o:
+      return &layer.o;
+    case Role::gate:
+      return &layer.gate;
+    case Role::up:
+      return &layer.up;
+    case Role::down:
+      return &layer.down;
+    default:
+      return nullptr;
   }
 }
 
 const float** gain_of(LayerWeights& layer, Role role) {
   switch (role) {
-    case Role::attention_norm: return &layer.attention_norm;
-    case Role::q_norm: return &layer.q_norm;
-    case Role::k_norm: return &layer.k_norm;
-    case Role::attention_sub_norm: return &layer.attention_sub_norm;
-    case Role::ffn_norm: return &layer.ffn_norm;
-    case Role::ffn_sub_norm: return &layer.ffn_sub_norm;
-    default: return nullptr;
+    case Role::attention_norm:
+      return &layer.attention_norm;
+    case Role::q_norm:
+      return &layer.q_norm;
+    case Role::k_norm:
+      return &layer.k_norm;
+    case Role::attention_sub_norm:
+      return &layer.attention_sub_norm;
+    case Role::ffn_norm:
+      return &layer.ffn_norm;
+    case Role::ffn_sub_norm:
+      return &layer.ffn_sub_norm;
+    default:
+      return nullptr;
   }
 }
 

@@ -23,6 +23,7 @@ struct TextParts {
   std::string chat_template;  // empty: none
   std::string bos_text;       // as templates print it; empty: none
   std::string eos_text;
+  std::string where;  // the file that the tokenizer came from, for messages; empty: the model's
 };
 
 class Model {
@@ -35,8 +36,8 @@ class Model {
     std::uint64_t weight_bytes = 0;             // of all tensors as stored
     std::vector<std::shared_ptr<void>> owners;  // keep alive what `weights` points into
   };
-  // Builds the tokenizer; `where` names the file in messages. A template that does not parse is not an error here
-  // (a model can be run without it): chat_template() tells.
+  // Builds the tokenizer; `where` names the file in messages. A template that does not parse is not an error
+  // here (a model can be run without it): chat_template() tells.
   static Result<std::shared_ptr<const Model>> create(Parts parts, std::string where);
 
   [[nodiscard]] const ModelConfig& config() const { return parts_.config; }
@@ -70,11 +71,12 @@ class WeightsBuilder {
 };
 
 struct LoadOptions {
-  bool map = true;      // map the file; false: read it into memory
-  bool verify = true;   // check every tensor's checksum, codes and scales
+  bool map = true;     // map the file; false: read it into memory
+  bool verify = true;  // check every tensor's checksum, codes and scales
 };
 
 // A Sterna GGUF file. The pool is used for verification.
-Result<std::shared_ptr<const Model>> load_model_file(const std::string& path, const LoadOptions& options, ThreadPool& pool);
+Result<std::shared_ptr<const Model>> load_model_file(const std::string& path, const LoadOptions& options,
+                                                     ThreadPool& pool);
 
 }  // namespace sterna::runtime

@@ -64,8 +64,8 @@ class ConfigReader {
 
   [[nodiscard]] Status status() const {
     if (missing_.empty()) return {};
-    return fail("{}: metadata key '{}' is missing or not what this version expects; convert the model again", gguf_.where(),
-                missing_);
+    return fail("{}: metadata key '{}' is missing or not what this version expects; convert the model again",
+                gguf_.where(), missing_);
   }
 
  private:
@@ -93,16 +93,19 @@ std::vector<std::string> strings_key(const Gguf& gguf, std::string_view key) {
 Status check_header(const Gguf& gguf, std::span<const std::byte> file) {
   const std::string architecture = string_key(gguf, key::architecture);
   if (architecture != kArchitecture) {
-    return fail("{}: is a GGUF file of architecture '{}', which only `sterna inspect` reads; convert the model's Hugging "
-                "Face directory with `sterna convert`",
-                gguf.where(), architecture);
+    return fail(
+        "{}: is a GGUF file of architecture '{}', which only `sterna inspect` reads; convert the model's "
+        "Hugging "
+        "Face directory with `sterna convert`",
+        gguf.where(), architecture);
   }
   const GgufValue* version = gguf.find(key::version);
   const auto number = version == nullptr ? std::nullopt : version->as_uint();
-  if (!number) return fail("{}: metadata key '{}' is missing; convert the model again", gguf.where(), key::version);
+  if (!number)
+    return fail("{}: metadata key '{}' is missing; convert the model again", gguf.where(), key::version);
   if (*number > kFormatVersion) {
-    return fail("{}: format version {} is newer than the {} that this program reads; use a newer Sterna", gguf.where(),
-                *number, kFormatVersion);
+    return fail("{}: format version {} is newer than the {} that this program reads; use a newer Sterna",
+                gguf.where(), *number, kFormatVersion);
   }
   const GgufValue* checksum = gguf.find(key::checksum);
   if (checksum == nullptr || checksum->type != GgufType::u32) {
@@ -111,7 +114,8 @@ Status check_header(const Gguf& gguf, std::span<const std::byte> file) {
   const auto offset = static_cast<std::size_t>(checksum->bytes.data() - file.data());
   const std::size_t end = std::min<std::size_t>(gguf.data_start(), file.size());
   if (header_checksum(file.first(end), offset) != checksum->as_uint()) {
-    return fail("{}: the metadata does not match its checksum; the file is damaged: copy or convert it again", gguf.where());
+    return fail("{}: the metadata does not match its checksum; the file is damaged: copy or convert it again",
+                gguf.where());
   }
   return {};
 }
@@ -128,7 +132,8 @@ Status read_text(const Gguf& gguf, StoredModel& model) {
     return fail("{}: metadata key '{}' is missing; convert the model again", gguf.where(), key::pipeline);
   }
   if (const GgufValue* bos = gguf.find(key::bos_id)) {
-    model.config.bos = static_cast<std::int32_t>(std::clamp<std::int64_t>(bos->as_int().value_or(-1), -1, 1 << 30));
+    model.config.bos =
+        static_cast<std::int32_t>(std::clamp<std::int64_t>(bos->as_int().value_or(-1), -1, 1 << 30));
   }
   if (const GgufValue* stops = gguf.find(key::stop_tokens)) {
     for (const double id : stops->as_floats()) {
@@ -146,7 +151,8 @@ bool layout_fits(const TensorSpec& spec, Layout layout) {
 
 Status place_tensors(const Gguf& gguf, StoredModel& model) {
   const GgufValue* list = gguf.find(key::tensors);
-  if (list == nullptr) return fail("{}: metadata key '{}' is missing; convert the model again", gguf.where(), key::tensors);
+  if (list == nullptr)
+    return fail("{}: metadata key '{}' is missing; convert the model again", gguf.where(), key::tensors);
   std::unordered_map<std::string, TensorDescriptor> descriptors;
   for (const std::string_view line : list->as_strings()) {
     STERNA_TRY(TensorDescriptor descriptor, parse_descriptor(line, gguf.where()));
@@ -161,18 +167,20 @@ Status place_tensors(const Gguf& gguf, StoredModel& model) {
     }
     const TensorDescriptor& d = found->second;
     if (d.rows != spec.rows || d.columns != spec.columns || !layout_fits(spec, d.layout)) {
-      return fail("{}: tensor '{}' is {} x {} in layout {}, the configuration asks for {} x {}", gguf.where(), spec.name,
-                  d.rows, d.columns, layout_name(d.layout), spec.rows, spec.columns);
+      return fail("{}: tensor '{}' is {} x {} in layout {}, the configuration asks for {} x {}", gguf.where(),
+                  spec.name, d.rows, d.columns, layout_name(d.layout), spec.rows, spec.columns);
     }
     const auto bytes = gguf.data(*tensor);
     if (bytes.size() != d.bytes()) {
-      return fail("{}: tensor '{}' has {} bytes, its descriptor says {}", gguf.where(), spec.name, bytes.size(), d.bytes());
+      return fail("{}: tensor '{}' has {} bytes, its descriptor says {}", gguf.where(), spec.name,
+                  bytes.size(), d.bytes());
     }
     model.tensors.push_back({std::move(spec), d, bytes});
   }
   if (descriptors.size() != model.tensors.size() || gguf.tensors().size() != model.tensors.size()) {
-    return fail("{}: holds {} tensors, but the configuration has {}; the file is damaged: convert the model again", gguf.where(),
-                gguf.tensors().size(), model.tensors.size());
+    return fail(
+        "{}: holds {} tensors, but the configuration has {}; the file is damaged: convert the model again",
+        gguf.where(), gguf.tensors().size(), model.tensors.size());
   }
   return {};
 }
@@ -185,7 +193,8 @@ float scale_value(const TensorDescriptor& d, std::span<const std::byte> bytes, s
   }
   std::uint16_t half = 0;
   std::memcpy(&half, bytes.data() + i * 2, 2);
-  return (half & 0x7C00U) == 0x7C00U ? std::numeric_limits<float>::infinity() : 0.0F;  // only finiteness matters
+  return (half & 0x7C00U) == 0x7C00U ? std::numeric_limits<float>::infinity()
+                                     : 0.0F;  // only finiteness matters
 }
 
 bool finite_scales(const TensorDescriptor& d, std::span<const std::byte> bytes) {
@@ -198,14 +207,16 @@ bool finite_scales(const TensorDescriptor& d, std::span<const std::byte> bytes) 
 
 Status verify_tensor(const StoredModel::Tensor& t, const std::string& where) {
   if (crc32_of(t.bytes) != t.descriptor.crc32) {
-    return fail("{}: tensor '{}' does not match its checksum; the file is damaged: copy or convert it again", where,
-                t.spec.name);
+    return fail("{}: tensor '{}' does not match its checksum; the file is damaged: copy or convert it again",
+                where, t.spec.name);
   }
-  if (!finite_scales(t.descriptor, t.bytes)) return fail("{}: tensor '{}' has a scale that is not finite", where, t.spec.name);
+  if (!finite_scales(t.descriptor, t.bytes))
+    return fail("{}: tensor '{}' has a scale that is not finite", where, t.spec.name);
   if (t.descriptor.layout == Layout::trit2) {
     const auto view = ternary_view(t.descriptor, t.bytes);
     if (kernels::has_invalid_code(view.codes, view.code_bytes())) {
-      return fail("{}: tensor '{}' holds the code 3, which no trit has; the file is damaged", where, t.spec.name);
+      return fail("{}: tensor '{}' holds the code 3, which no trit has; the file is damaged", where,
+                  t.spec.name);
     }
   }
   return {};
@@ -244,7 +255,8 @@ Status verify_tensors(const StoredModel& model, const std::string& where, Thread
   return first;
 }
 
-Result<std::shared_ptr<const Model>> load_model_file(const std::string& path, const LoadOptions& options, ThreadPool& pool) {
+Result<std::shared_ptr<const Model>> load_model_file(const std::string& path, const LoadOptions& options,
+                                                     ThreadPool& pool) {
   STERNA_TRY(MappedFile opened, MappedFile::open(path, options.map));
   auto file = std::make_shared<MappedFile>(std::move(opened));
   STERNA_TRY(StoredModel stored, read_stored_model(file->bytes(), path));

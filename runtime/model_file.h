@@ -1,5 +1,5 @@
-// A Sterna GGUF file, opened and checked, before any of it is used: metadata decoded, every tensor that the configuration
-// implies present with the shape it must have.
+// A Sterna GGUF file, opened and checked, before any of it is used: metadata decoded, every tensor that the
+// configuration implies present with the shape it must have.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +32,8 @@ struct StoredModel {
 // Reads everything but the tensors' contents; `file` must outlive the result's spans.
 Result<StoredModel> read_stored_model(std::span<const std::byte> file, const std::string& where);
 
-// The contents: checksum, no code 3, scales finite. Over the pool, a tensor at a time; after(bytes) follows each tensor,
-// from several threads at once.
+// The contents: checksum, no code 3, scales finite. Over the pool, a tensor at a time; after(bytes) follows
+// each tensor, from several threads at once.
 Status verify_tensors(const StoredModel& model, const std::string& where, ThreadPool& pool,
                       const std::function<void(std::span<const std::byte>)>& after = nullptr);
 

@@ -28,9 +28,10 @@ Result<Perplexity> perplexity(Session& session, std::span<const TokenId> tokens,
     double nll = 0.0;
     session.rewind(0);
     // The last token of a window predicts nothing that is scored, so it need not be computed.
-    STERNA_CHECK(session.append(std::span(ids).first(window - 1), [&](std::size_t i, std::span<const float> logits) {
-      nll += negative_log_likelihood(logits, ids[i + 1]);
-    }));
+    STERNA_CHECK(
+        session.append(std::span(ids).first(window - 1), [&](std::size_t i, std::span<const float> logits) {
+          nll += negative_log_likelihood(logits, ids[i + 1]);
+        }));
     result.nll_per_window.push_back(nll);
     result.scored_tokens += window - 1;
     total += nll;

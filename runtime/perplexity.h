@@ -1,5 +1,5 @@
-// Perplexity of a text by the protocol of fixed windows: the tokens are cut into windows of `window` tokens (a shorter
-// rest is left out), each is scored from an empty context, tokens 2..window of each count.
+// Perplexity of a text by the protocol of fixed windows: the tokens are cut into windows of `window` tokens
+// (a shorter rest is left out), each is scored from an empty context, tokens 2..window of each count.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,8 @@ struct Perplexity {
   double perplexity = 0;               // exp(sum of all / scored_tokens)
 };
 
-// first_token: replaces the first token of every window (BOS) if given. progress(window, windows) before each window.
+// first_token: replaces the first token of every window (BOS) if given. progress(window, windows) before each
+// window.
 Result<Perplexity> perplexity(Session& session, std::span<const TokenId> tokens, std::size_t window,
                               std::optional<TokenId> first_token,
                               const std::function<void(std::size_t, std::size_t)>& progress = nullptr);

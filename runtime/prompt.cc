@@ -5,9 +5,11 @@
 namespace sterna::runtime {
 namespace {
 
-nlohmann::ordered_json template_context(const Model& model, std::span<const ChatMessage> messages, bool add_generation_prompt) {
+nlohmann::ordered_json template_context(const Model& model, std::span<const ChatMessage> messages,
+                                        bool add_generation_prompt) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const ChatMessage& message : messages) list.push_back({{"role", message.role}, {"content", message.content}});
+  for (const ChatMessage& message : messages)
+    list.push_back({{"role", message.role}, {"content", message.content}});
   return {{"messages", std::move(list)},
           {"add_generation_prompt", add_generation_prompt},
           {"bos_token", model.text().bos_text},
@@ -26,10 +28,11 @@ Result<std::vector<TokenId>> encode_chat(const Model& model, std::span<const Cha
   if (!chat_template) {
     return fail("{}; use `sterna run` for plain text", chat_template.error().message);
   }
-  STERNA_TRY(const auto segments, chat_template->render_segments(template_context(model, messages, add_generation_prompt)));
+  STERNA_TRY(const auto segments,
+             chat_template->render_segments(template_context(model, messages, add_generation_prompt)));
   const std::string& bos = model.text().bos_text;
-  const bool template_writes_bos =
-      !bos.empty() && !segments.empty() && segments.front().from_template && segments.front().text.starts_with(bos);
+  const bool template_writes_bos = !bos.empty() && !segments.empty() && segments.front().from_template &&
+                                   segments.front().text.starts_with(bos);
   std::vector<TextSegment> pieces;
   pieces.reserve(segments.size());
   for (const auto& segment : segments) pieces.push_back({segment.text, segment.from_template});

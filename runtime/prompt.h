@@ -1,5 +1,5 @@
-// From text or a conversation to the ids that a model expects: its own template, its own BOS rule, and special tokens only
-// where the template, not a person, wrote them.
+// From text or a conversation to the ids that a model expects: its own template, its own BOS rule, and
+// special tokens only where the template, not a person, wrote them.
 #pragma once
 
 #include <span>
@@ -11,10 +11,12 @@
 
 namespace sterna::runtime {
 
-// Plain text with the tokenizer's own special tokens (BOS) around it; nothing in `text` is taken for a special token.
+// Plain text with the tokenizer's own special tokens (BOS) around it; nothing in `text` is taken for a
+// special token.
 Result<std::vector<TokenId>> encode_text(const Model& model, std::string_view text);
 
-// A conversation through the model's chat template. BOS comes from the template where it writes it, else from the tokenizer.
+// A conversation through the model's chat template. BOS comes from the template where it writes it, else from
+// the tokenizer.
 Result<std::vector<TokenId>> encode_chat(const Model& model, std::span<const ChatMessage> messages,
                                          bool add_generation_prompt);
 

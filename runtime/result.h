@@ -15,8 +15,8 @@ struct Error {
   std::string message;  // one line, no trailing newline
 };
 
-// Messages quote names from untrusted files: control characters become '?', and what is longer than any sensible line is
-// cut at a character's border.
+// Messages quote names from untrusted files: control characters become '?', and what is longer than any
+// sensible line is cut at a character's border.
 inline std::string one_line(std::string message) {
   constexpr std::size_t kLongest = 1000;
   if (message.size() > kLongest) {
@@ -40,8 +40,10 @@ template <class... Args>
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   [[nodiscard]] bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -92,13 +94,13 @@ class [[nodiscard]] Status {
 #define STERNA_CONCAT(a, b) STERNA_CONCAT_INNER(a, b)
 
 // STERNA_TRY(auto x, f()): x = the value of f(), or return f()'s error from the enclosing function.
-#define STERNA_TRY(declaration, expression)                                        \
-  auto STERNA_CONCAT(result_, __LINE__) = (expression);                            \
+#define STERNA_TRY(declaration, expression)                                               \
+  auto STERNA_CONCAT(result_, __LINE__) = (expression);                                   \
   if (!STERNA_CONCAT(result_, __LINE__)) return STERNA_CONCAT(result_, __LINE__).error(); \
   declaration = *std::move(STERNA_CONCAT(result_, __LINE__))  // NOLINT(bugprone-macro-parentheses)
 
 // STERNA_CHECK(f()): return f()'s error from the enclosing function; for Status.
-#define STERNA_CHECK(expression)                                                   \
-  do {                                                                             \
-    if (auto status_ = (expression); !status_) return status_.error();             \
+#define STERNA_CHECK(expression)                                       \
+  do {                                                                 \
+    if (auto status_ = (expression); !status_) return status_.error(); \
   } while (false)

@@ -20,7 +20,8 @@ double Sampler::uniform() { return static_cast<double>(random_() >> 11) * 0x1.0p
 Result<TokenId> Sampler::sample(std::span<const float> logits) {
   TokenId best = -1;
   for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (std::isnan(logits[i])) return fail("the model computed a logit that is not a number; its file is damaged");
+    if (std::isnan(logits[i]))
+      return fail("the model computed a logit that is not a number; its file is damaged");
     if (std::isfinite(logits[i]) && (best < 0 || logits[i] > logits[static_cast<std::size_t>(best)])) {
       best = static_cast<TokenId>(i);
     }
@@ -49,8 +50,10 @@ void Sampler::keep_top_k(std::span<const float> logits) {
   const auto more_likely = [](const Candidate& a, const Candidate& b) {
     return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
   };
-  const std::size_t k = options_.top_k == 0 ? candidates_.size() : std::min<std::size_t>(options_.top_k, candidates_.size());
-  std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(k), candidates_.end(), more_likely);
+  const std::size_t k =
+      options_.top_k == 0 ? candidates_.size() : std::min<std::size_t>(options_.top_k, candidates_.size());
+  std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(k),
+                    candidates_.end(), more_likely);
   candidates_.resize(k);
 }
 

@@ -1,4 +1,5 @@
-// Chooses the next token from logits. Order and meaning as in llama.cpp: top-k, top-p, min-p, temperature, draw.
+// Chooses the next token from logits. Order and meaning as in llama.cpp: top-k, top-p, min-p, temperature,
+// draw.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +13,11 @@
 namespace sterna::runtime {
 
 struct SamplingOptions {
-  float temperature = 0.8F;   // <= 0: greedy, the most likely token (the lowest id among equals)
-  std::uint32_t top_k = 40;   // keep the k most likely; 0: all
-  float top_p = 0.95F;        // keep the smallest set whose probability reaches p; 1: all
-  float min_p = 0.05F;        // drop what is below p times the most likely; 0: none
-  std::uint64_t seed = 0;     // the same seed gives the same text on every machine
+  float temperature = 0.8F;  // <= 0: greedy, the most likely token (the lowest id among equals)
+  std::uint32_t top_k = 40;  // keep the k most likely; 0: all
+  float top_p = 0.95F;       // keep the smallest set whose probability reaches p; 1: all
+  float min_p = 0.05F;       // drop what is below p times the most likely; 0: none
+  std::uint64_t seed = 0;    // the same seed gives the same text on every machine
 };
 
 // Ranges; the message names the option.

@@ -5,9 +5,13 @@
 
 namespace sterna::runtime {
 
-Session::Session(std::shared_ptr<const Model> model, const kernels::Kernels& kernels, ThreadPool& pool, Activations act,
-                 KvCache cache)
-    : model_(std::move(model)), kernels_(kernels), pool_(pool), act_(std::move(act)), cache_(std::move(cache)) {}
+Session::Session(std::shared_ptr<const Model> model, const kernels::Kernels& kernels, ThreadPool& pool,
+                 Activations act, KvCache cache)
+    : model_(std::move(model)),
+      kernels_(kernels),
+      pool_(pool),
+      act_(std::move(act)),
+      cache_(std::move(cache)) {}
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const Options& options,
                                                  const kernels::Kernels& kernels, ThreadPool& pool) {
@@ -15,19 +19,22 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   const std::size_t context =
       options.context != 0 ? options.context : std::min<std::size_t>(config.context, kDefaultContext);
   if (context > config.context) {
-    return fail("a context of {} tokens is more than the {} that this model was made for; use -c {} or less", context,
-                config.context, config.context);
+    return fail("a context of {} tokens is more than the {} that this model was made for; use -c {} or less",
+                context, config.context, config.context);
   }
   const std::size_t batch = std::clamp<std::size_t>(options.batch, 1, context);
   STERNA_TRY(Activations act, Activations::create(config, batch, context, pool.size()));
   STERNA_TRY(KvCache cache, KvCache::create(config, context, options.kv));
-  return std::unique_ptr<Session>(new Session(std::move(model), kernels, pool, std::move(act), std::move(cache)));
+  return std::unique_ptr<Session>(
+      new Session(std::move(model), kernels, pool, std::move(act), std::move(cache)));
 }
 
 Status Session::check(std::span<const TokenId> ids) const {
   if (ids.size() > context() - position_) {
-    return fail("the context is full: {} tokens are in it, {} more do not fit into {}; use a larger context (-c) or a shorter text",
-                position_, ids.size(), context());
+    return fail(
+        "the context is full: {} tokens are in it, {} more do not fit into {}; use a larger context (-c) or "
+        "a shorter text",
+        position_, ids.size(), context());
   }
   for (const TokenId id : ids) {
     if (id < 0 || static_cast<std::uint32_t>(id) >= model_->config().vocab) {
@@ -46,7 +53,8 @@ Status Session::append(std::span<const TokenId> ids, const LogitsSink& sink) {
     const std::size_t tokens = std::min(act_.batch, ids.size() - begin);
     const bool last_batch = begin + tokens == ids.size();
     embed(c, ids.subspan(begin, tokens), position_);
-    for (std::size_t layer = 0; layer < c.config.layers; ++layer) transformer_block(c, layer, tokens, position_);
+    for (std::size_t layer = 0; layer < c.config.layers; ++layer)
+      transformer_block(c, layer, tokens, position_);
     position_ += tokens;
     if (!sink && !last_batch) continue;
     const std::size_t first = sink ? 0 : tokens - 1;  // prefill: only the last position meets the head

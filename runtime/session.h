@@ -24,15 +24,17 @@ class Session {
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model, const Options& options,
                                                  const kernels::Kernels& kernels, ThreadPool& pool);
 
-  // Tokens go in after position(). On success logits() are those of the last token. A full context is an error, and
-  // nothing was added then: rewind() or make a session with a larger context.
+  // Tokens go in after position(). On success logits() are those of the last token. A full context is an
+  // error, and nothing was added then: rewind() or make a session with a larger context.
   Status append(std::span<const TokenId> ids);
 
   // The same, and sink(index of the token in ids, its logits) for every token, in order.
   using LogitsSink = std::function<void(std::size_t index, std::span<const float> logits)>;
   Status append(std::span<const TokenId> ids, const LogitsSink& sink);
 
-  [[nodiscard]] std::span<const float> logits() const { return logits_; }  // [vocab]; empty before the first append
+  [[nodiscard]] std::span<const float> logits() const {
+    return logits_;
+  }  // [vocab]; empty before the first append
   [[nodiscard]] std::size_t position() const { return position_; }
   [[nodiscard]] std::size_t context() const { return cache_.context(); }
   [[nodiscard]] const Model& model() const { return *model_; }
@@ -43,8 +45,11 @@ class Session {
   ForwardContext context_for_tests() { return forward_context(); }
 
  private:
-  Session(std::shared_ptr<const Model> model, const kernels::Kernels& kernels, ThreadPool& pool, Activations act, KvCache cache);
-  ForwardContext forward_context() { return {model_->config(), model_->weights(), kernels_, pool_, act_, cache_}; }
+  Session(std::shared_ptr<const Model> model, const kernels::Kernels& kernels, ThreadPool& pool,
+          Activations act, KvCache cache);
+  ForwardContext forward_context() {
+    return {model_->config(), model_->weights(), kernels_, pool_, act_, cache_};
+  }
   Status check(std::span<const TokenId> ids) const;
 
   std::shared_ptr<const Model> model_;

@@ -5,31 +5,50 @@ namespace {
 
 const char* stem(Role role) {
   switch (role) {
-    case Role::token_embedding: return "token_embd";
-    case Role::output: return "output";
-    case Role::output_norm: return "output_norm";
-    case Role::attention_norm: return "attn_norm";
-    case Role::q: return "attn_q";
-    case Role::k: return "attn_k";
-    case Role::v: return "attn_v";
-    case Role::q_norm: return "attn_q_norm";
-    case Role::k_norm: return "attn_k_norm";
-    case Role::attention_sub_norm: return "attn_sub_norm";
-    case Role::o: return "attn_output";
-    case Role::ffn_norm: return "ffn_norm";
-    case Role::gate: return "ffn_gate";
-    case Role::up: return "ffn_up";
-    case Role::ffn_sub_norm: return "ffn_sub_norm";
-    case Role::down: return "ffn_down";
+    case Role::token_embedding:
+      return "token_embd";
+    case Role::output:
+      return "output";
+    case Role::output_norm:
+      return "output_norm";
+    case Role::attention_norm:
+      return "attn_norm";
+    case Role::q:
+      return "attn_q";
+    case Role::k:
+      return "attn_k";
+    case Role::v:
+      return "attn_v";
+    case Role::q_norm:
+      return "attn_q_norm";
+    case Role::k_norm:
+      return "attn_k_norm";
+    case Role::attention_sub_norm:
+      return "attn_sub_norm";
+    case Role::o:
+      return "attn_output";
+    case Role::ffn_norm:
+      return "ffn_norm";
+    case Role::gate:
+      return "ffn_gate";
+    case Role::up:
+      return "ffn_up";
+    case Role::ffn_sub_norm:
+      return "ffn_sub_norm";
+    case Role::down:
+      return "ffn_down";
   }
   return "?";
 }
 
 const char* suffix(Part part) {
   switch (part) {
-    case Part::weight: return "weight";
-    case Part::bias: return "bias";
-    case Part::norm: return "norm_in.weight";
+    case Part::weight:
+      return "weight";
+    case Part::bias:
+      return "bias";
+    case Part::norm:
+      return "norm_in.weight";
   }
   return "?";
 }
@@ -38,7 +57,9 @@ class ListBuilder {
  public:
   explicit ListBuilder(const ModelConfig& config) : config_(config) {}
 
-  void vector(Role role, std::uint32_t size, std::int32_t layer = -1) { add(role, Part::weight, layer, 1, size); }
+  void vector(Role role, std::uint32_t size, std::int32_t layer = -1) {
+    add(role, Part::weight, layer, 1, size);
+  }
 
   void matrix(Role role, std::uint32_t rows, std::uint32_t columns, std::int32_t layer = -1) {
     add(role, Part::weight, layer, rows, columns);
@@ -90,8 +111,10 @@ bool TensorSpec::is_linear() const {
     case Role::o:
     case Role::gate:
     case Role::up:
-    case Role::down: return true;
-    default: return false;
+    case Role::down:
+      return true;
+    default:
+      return false;
   }
 }
 

@@ -15,14 +15,18 @@ enum class Role : std::uint8_t {
   output,           // the head [vocab, hidden]; absent when tied
   output_norm,      // [hidden]
   attention_norm,   // [hidden]
-  q, k, v,          // linear [heads * head_dim | kv_heads * head_dim, hidden]
-  q_norm, k_norm,   // [head_dim]
+  q,
+  k,
+  v,  // linear [heads * head_dim | kv_heads * head_dim, hidden]
+  q_norm,
+  k_norm,              // [head_dim]
   attention_sub_norm,  // [heads * head_dim]
-  o,                // linear [hidden, heads * head_dim]
-  ffn_norm,         // [hidden]
-  gate, up,         // linear [ffn, hidden]
-  ffn_sub_norm,     // [ffn]
-  down,             // linear [hidden, ffn]
+  o,                   // linear [hidden, heads * head_dim]
+  ffn_norm,            // [hidden]
+  gate,
+  up,            // linear [ffn, hidden]
+  ffn_sub_norm,  // [ffn]
+  down,          // linear [hidden, ffn]
 };
 
 // weight: the matrix or the norm's gain; bias: of a linear; norm: the gain of a linear's own input norm.
@@ -31,10 +35,10 @@ enum class Part : std::uint8_t { weight, bias, norm };
 struct TensorSpec {
   Role role;
   Part part = Part::weight;
-  std::int32_t layer = -1;     // -1: not inside a block
-  std::uint32_t rows = 1;      // 1 for vectors
+  std::int32_t layer = -1;  // -1: not inside a block
+  std::uint32_t rows = 1;   // 1 for vectors
   std::uint32_t columns = 0;
-  std::string name;            // in the file: "blk.3.attn_q.weight"
+  std::string name;  // in the file: "blk.3.attn_q.weight"
 
   // A linear layer inside a block: what is ternary in a ternary model.
   [[nodiscard]] bool is_linear() const;

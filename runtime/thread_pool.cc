@@ -25,11 +25,13 @@ ThreadPool::~ThreadPool() {
 std::size_t ThreadPool::default_threads() {
   cpu_set_t set;
   CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return static_cast<std::size_t>(std::max(1, CPU_COUNT(&set)));
+  if (sched_getaffinity(0, sizeof set, &set) == 0)
+    return static_cast<std::size_t>(std::max(1, CPU_COUNT(&set)));
   return std::max(1U, std::thread::hardware_concurrency());
 }
 
-// Worker w takes the grains [w * G / workers, (w + 1) * G / workers): contiguous, sizes differ by at most one.
+// Worker w takes the grains [w * G / workers, (w + 1) * G / workers): contiguous, sizes differ by at most
+// one.
 void ThreadPool::run_part(std::size_t worker) {
   const std::size_t grains = (n_ + grain_ - 1) / grain_;
   const std::size_t begin = grains * worker / size() * grain_;

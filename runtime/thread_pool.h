@@ -1,5 +1,5 @@
-// One pattern: split [0, n) over the workers, the caller is worker 0, wait for all. The pool is handed to whoever needs
-// it; nobody makes one on his own.
+// One pattern: split [0, n) over the workers, the caller is worker 0, wait for all. The pool is handed to
+// whoever needs it; nobody makes one on his own.
 #pragma once
 
 #include <condition_variable>
@@ -20,8 +20,8 @@ class ThreadPool {
 
   [[nodiscard]] std::size_t size() const { return workers_.size() + 1; }
 
-  // body(begin, end, worker) for disjoint ranges that cover [0, n), each a multiple of `grain` long except the last;
-  // at most one range per worker. Returns when all are done. Must not be called from inside a body.
+  // body(begin, end, worker) for disjoint ranges that cover [0, n), each a multiple of `grain` long except
+  // the last; at most one range per worker. Returns when all are done. Must not be called from inside a body.
   using Body = std::function<void(std::size_t begin, std::size_t end, std::size_t worker)>;
   void run(std::size_t n, std::size_t grain, const Body& body);
 

@@ -29,10 +29,10 @@ struct Linear {
 };
 
 struct LayerWeights {
-  const float* attention_norm = nullptr;  // [hidden]
-  Linear q, k, v;                         // [heads * head_dim | kv_heads * head_dim, hidden]
-  const float* q_norm = nullptr;          // [head_dim] or none
-  const float* k_norm = nullptr;          // [head_dim] or none
+  const float* attention_norm = nullptr;      // [hidden]
+  Linear q, k, v;                             // [heads * head_dim | kv_heads * head_dim, hidden]
+  const float* q_norm = nullptr;              // [head_dim] or none
+  const float* k_norm = nullptr;              // [head_dim] or none
   const float* attention_sub_norm = nullptr;  // [heads * head_dim] or none
   Linear o;                                   // [hidden, heads * head_dim]
   const float* ffn_norm = nullptr;            // [hidden]
@@ -42,10 +42,10 @@ struct LayerWeights {
 };
 
 struct Weights {
-  kernels::DenseView embedding;          // [vocab, hidden]
+  kernels::DenseView embedding;  // [vocab, hidden]
   std::vector<LayerWeights> layers;
-  const float* output_norm = nullptr;    // [hidden]
-  kernels::DenseView output;             // [vocab, hidden]; the embedding when tied
+  const float* output_norm = nullptr;  // [hidden]
+  kernels::DenseView output;           // [vocab, hidden]; the embedding when tied
 };
 
 }  // namespace sterna::runtime

@@ -56,7 +56,8 @@ Result<std::vector<std::pair<Value, Value>>> dict_entries(Environment& env, cons
       }
     }
   }
-  for (const auto& [name, value] : arguments.named) entries.emplace_back(Value::string(name), value);
+  for (const auto& [name, value] : arguments.named)
+    entries.emplace_back(Value(Text(name, arguments.names_untrusted)), value);
   return entries;
 }
 
@@ -82,13 +83,13 @@ Result<Value> call_namespace(Environment& env, const Arguments& arguments) {
     if (name == nullptr) return fail("the names of a namespace are strings, not {}", type_name(key));
     if (name->view().starts_with('_'))
       return fail("a namespace takes no name that begins with '_': '{}'", excerpt(name->view()));
-    const auto same = [&](const auto& attribute) { return attribute.first == name->view(); };
+    const auto same = [&](const auto& attribute) { return attribute.first.view() == name->view(); };
     const auto found = std::find_if(space->attributes.begin(), space->attributes.end(), same);
     STERNA_CHECK(env.budget.spend(1 + space->attributes.size() / 32));
     if (found != space->attributes.end()) {
       found->second = std::move(value);
     } else {
-      space->attributes.emplace_back(name->bytes(), std::move(value));
+      space->attributes.emplace_back(*name, std::move(value));
     }
   }
   return Value(Value::ObjectPtr(std::move(space)));
@@ -140,6 +141,7 @@ Result<Value> call_raise_exception(Environment& env, const Arguments& arguments)
   STERNA_TRY(const Bound bound, Bound::bind("raise_exception", arguments, {"message"}, 1));
   STERNA_TRY(const Text message, to_text(env.budget, *bound[0]));
   env.raised = true;
+  if (message.empty()) return fail("the chat template refuses these messages and does not say why");
   return Error{one_line(message.bytes())};
 }
 

@@ -146,7 +146,8 @@ Result<Value> filter_format(Environment& env, const Value& input, const Argument
     STERNA_TRY(values, make_tuple(env.budget, arguments.positional));
   } else {
     std::vector<std::pair<Value, Value>> entries;
-    for (const auto& [name, value] : arguments.named) entries.emplace_back(Value::string(name), value);
+    for (const auto& [name, value] : arguments.named)
+      entries.emplace_back(Value(Text(name, arguments.names_untrusted)), value);
     STERNA_TRY(values, make_mapping(env.budget, std::move(entries)));
   }
   STERNA_TRY(Text result, format_percent(env.budget, format, values));
@@ -216,13 +217,12 @@ Status set_indent(Budget& budget, const Value* indent, JsonStyle& style) {
   style.pretty = true;
   style.item_separator = Text(",");
   if (const Text* text = indent->text()) {
-    style.indent = text->bytes();
+    style.indent = *text;
     return {};
   }
   const auto width = indent->integer();
   if (!width) return fail("the indent of tojson must be an integer or a string, not {}", type_name(*indent));
-  STERNA_TRY(const Text spaces, repeat(budget, Text(" "), *width));
-  style.indent = spaces.bytes();
+  STERNA_TRY(style.indent, repeat(budget, Text(" "), *width));
   return {};
 }
 

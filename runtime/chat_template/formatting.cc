@@ -16,7 +16,7 @@ constexpr std::int64_t kMostDigits = 4096;
 // One conversion of either syntax, in the terms of format():
 // [[fill]align][sign][#][0][width][,][.precision][type].
 struct Spec {
-  std::string fill = " ";
+  Text fill = Text(" ");
   char align = 0;  // < > ^ =
   char sign = '-';
   bool alternate = false;
@@ -246,7 +246,7 @@ class PercentFormat {
     if (zero && spec.align == 0 &&
         std::string_view("diuoxXeEfFgG").find(spec.type) != std::string_view::npos) {
       spec.align = '=';
-      spec.fill.assign(1, '0');
+      spec.fill = Text("0");
     }
     return {};
   }
@@ -328,7 +328,7 @@ class PercentFormat {
     }
     std::string bytes;
     append_utf8(bytes, static_cast<char32_t>(*code));
-    return format_string(budget_, Text(bytes), right);
+    return format_string(budget_, Text(bytes, true), right);  // a number does not tell where it came from
   }
 
   Budget& budget_;
@@ -346,14 +346,15 @@ class PercentFormat {
 
 bool is_align(char c) { return c == '<' || c == '>' || c == '^' || c == '='; }
 
-Result<Spec> parse_spec(std::string_view text) {
+Result<Spec> parse_spec(const Text& source) {
+  const std::string_view text = source.view();
   Spec spec;
   std::size_t at = 0;
   if (!text.empty()) {
     std::size_t after_fill = 0;
     decode(text, after_fill);
     if (after_fill < text.size() && is_align(text[after_fill])) {
-      spec.fill = std::string(text.substr(0, after_fill));
+      spec.fill = source.slice(0, after_fill);
       spec.align = text[after_fill];
       at = after_fill + 1;
     } else if (is_align(text[0])) {
@@ -367,7 +368,7 @@ Result<Spec> parse_spec(std::string_view text) {
   spec.alternate = take("#") != 0;
   if (take("0") != 0 && spec.align == 0) {
     spec.align = '=';
-    spec.fill.assign(1, '0');
+    spec.fill = Text("0");
   }
   STERNA_TRY(const auto width, read_number(text, at));
   spec.width = static_cast<std::size_t>(width.value_or(0));
@@ -382,7 +383,7 @@ Result<Spec> parse_spec(std::string_view text) {
   return spec;
 }
 
-Result<Text> format_value(Budget& budget, const Value& value, std::string_view spec_text) {
+Result<Text> format_value(Budget& budget, const Value& value, const Text& spec_text) {
   if (spec_text.empty()) return to_text(budget, value);
   STERNA_TRY(Spec spec, parse_spec(spec_text));
   const auto type_in = [&](std::string_view types) {
@@ -390,9 +391,10 @@ Result<Text> format_value(Budget& budget, const Value& value, std::string_view s
   };
   if (const Text* text = value.text()) {
     const bool numeric = spec.sign != '-' || spec.alternate || spec.grouping != 0;
-    if (spec.align == '=' && spec.fill == "0") spec.align = '<';  // a leading 0 only fills, for a string
+    if (spec.align == '=' && spec.fill.view() == "0")
+      spec.align = '<';  // a leading 0 only fills, for a string
     if (!type_in("s") || spec.align == '=' || numeric)
-      return fail("'{}' is not a format for a string", excerpt(spec_text));
+      return fail("'{}' is not a format for a string", excerpt(spec_text.view()));
     return format_string(budget, *text, spec);
   }
   if (const auto integer = value.integer(); integer && type_in("dboxXn")) {
@@ -404,10 +406,10 @@ Result<Text> format_value(Budget& budget, const Value& value, std::string_view s
       return fail("'c' needs a character");
     std::string bytes;
     append_utf8(bytes, static_cast<char32_t>(*integer));
-    return format_string(budget, Text(bytes), spec);
+    return format_string(budget, Text(bytes, true), spec);  // a number does not tell where it came from
   }
   if (value.is_number() && type_in("eEfFgG%")) return format_float(budget, value.as_double(), spec);
-  return fail("'{}' is not a format for a value of type {}", excerpt(spec_text), type_name(value));
+  return fail("'{}' is not a format for a value of type {}", excerpt(spec_text.view()), type_name(value));
 }
 
 class BraceFormat {
@@ -466,9 +468,9 @@ class BraceFormat {
                  conversion == 'r' ? to_repr(env_.budget, value) : to_text(env_.budget, value));
       value = Value(std::move(converted));
     }
-    if (at >= bytes.size()) return format_value(env_.budget, value, "");
+    if (at >= bytes.size()) return format_value(env_.budget, value, Text());
     STERNA_TRY(const Text spec, run(text.slice(at + 1, bytes.size()), level + 1));
-    return format_value(env_.budget, value, spec.view());
+    return format_value(env_.budget, value, spec);
   }
 
   Result<Value> lookup(std::string_view path) {

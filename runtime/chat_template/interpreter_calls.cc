@@ -92,7 +92,8 @@ Status Interpreter::bind_rest(const Stmt& statement, const Arguments& arguments,
   }
   if (statement.takes_kwargs) {
     std::vector<std::pair<Value, Value>> entries;
-    for (const auto& [name, value] : named) entries.emplace_back(Value::string(name), value);
+    for (const auto& [name, value] : named)
+      entries.emplace_back(Value(Text(name, arguments.names_untrusted)), value);
     STERNA_TRY(Value kwargs, make_mapping(env_.budget, std::move(entries)));
     frame.set("kwargs", std::move(kwargs));
   }

@@ -196,6 +196,7 @@ Result<Arguments> Interpreter::eval_arguments(const CallArguments& arguments) {
       if (other.first == key.text()->view()) return fail("a call gives '{}' twice", excerpt(other.first));
     }
     STERNA_CHECK(env_.budget.spend(1 + result.named.size() / 32));
+    result.names_untrusted = result.names_untrusted || key.text()->any_untrusted();
     result.named.emplace_back(key.text()->bytes(), value);
   }
   return result;

@@ -160,11 +160,11 @@ Status Interpreter::assign_namespace_item(const Expr& target, const Value& value
   if (name.starts_with('_')) return fail("a namespace takes no name that begins with '_': '{}'", name);
   STERNA_CHECK(env_.budget.spend(space->attributes.size() / 32));
   const auto found = std::find_if(space->attributes.begin(), space->attributes.end(),
-                                  [&](const auto& attribute) { return attribute.first == name; });
+                                  [&](const auto& attribute) { return attribute.first.view() == name; });
   if (found != space->attributes.end()) {
     found->second = value;
   } else {
-    space->attributes.emplace_back(name, value);
+    space->attributes.emplace_back(Text(name), value);
   }
   return {};
 }

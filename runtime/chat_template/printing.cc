@@ -125,7 +125,7 @@ Status write_namespace(Writer& out, const Namespace& space, std::size_t level) {
   STERNA_CHECK(out.put("<Namespace {"));
   for (std::size_t i = 0; i < space.attributes.size(); ++i) {
     if (i > 0) STERNA_CHECK(out.put(", "));
-    STERNA_CHECK(out.put(string_repr(space.attributes[i].first)));
+    STERNA_CHECK(out.put(space.attributes[i].first, string_repr(space.attributes[i].first.view())));
     STERNA_CHECK(out.put(": "));
     STERNA_CHECK(write_repr(out, space.attributes[i].second, level));
   }
@@ -234,7 +234,7 @@ class JsonWriter {
   }
   Status new_line(std::size_t level) {
     STERNA_CHECK(out_.put("\n"));
-    for (std::size_t i = 0; i < level; ++i) STERNA_CHECK(out_.put(style_.indent));
+    for (std::size_t i = 0; i < level; ++i) STERNA_CHECK(out_.put(style_.indent, style_.indent.view()));
     return {};
   }
 

@@ -18,7 +18,7 @@ Result<Text> to_repr(Budget& budget, const Value& value);
 struct JsonStyle {
   bool ascii = false;   // \uXXXX for everything beyond ASCII
   bool pretty = false;  // one element a line, each level indented by `indent`
-  std::string indent;
+  Text indent;
   Text item_separator = Text(", ");
   Text key_separator = Text(": ");
   bool sort_keys = false;

@@ -190,7 +190,7 @@ Result<Value> str_justify(Environment& env, const Value& self, const Arguments& 
   const std::int64_t missing = width - length;
   std::int64_t left = alignment == Alignment::right ? missing : 0;
   if (alignment == Alignment::center) left = missing / 2 + (missing & width & 1);
-  const std::string_view with = fill == nullptr ? std::string_view(" ") : fill->view();
+  const Text with = fill == nullptr ? Text(" ") : *fill;
   STERNA_TRY(Text result, pad(env.budget, *self.text(), static_cast<std::size_t>(left),
                               static_cast<std::size_t>(missing - left), with));
   return Value(std::move(result));
@@ -205,7 +205,7 @@ Result<Value> str_zfill(Environment& env, const Value& self, const Arguments& ar
   if (width <= length) return self;
   const std::size_t sign = text.view().starts_with('+') || text.view().starts_with('-') ? 1 : 0;
   STERNA_TRY(const Text padded, pad(env.budget, text.slice(sign, text.size()),
-                                    static_cast<std::size_t>(width - length), 0, "0"));
+                                    static_cast<std::size_t>(width - length), 0, Text("0")));
   Text result = text.slice(0, sign);
   result.append(padded);
   return Value(std::move(result));

@@ -209,16 +209,15 @@ Result<Text> repeat(Budget& budget, const Text& text, long count) {
   return result;
 }
 
-Result<Text> pad(Budget& budget, const Text& text, std::size_t left, std::size_t right,
-                 std::string_view fill) {
+Result<Text> pad(Budget& budget, const Text& text, std::size_t left, std::size_t right, const Text& fill) {
   constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max() / 16;
   if (left > kMost || right > kMost)
     return fail("a field of {} characters is too wide", std::max(left, right));
-  STERNA_CHECK(budget.spend_bytes(text.cost() + (left + right) * fill.size()));
+  STERNA_CHECK(budget.spend_bytes(text.cost() + (left + right) * fill.cost()));
   Text result;
-  for (std::size_t i = 0; i < left; ++i) result.append(fill, false);
+  for (std::size_t i = 0; i < left; ++i) result.append(fill);
   result.append(text);
-  for (std::size_t i = 0; i < right; ++i) result.append(fill, false);
+  for (std::size_t i = 0; i < right; ++i) result.append(fill);
   return result;
 }
 

@@ -78,8 +78,7 @@ Result<Text> replace(Budget& budget, const Text& text, const Text& from, const T
 Result<Text> join(Budget& budget, const Text& separator, const std::vector<Text>& parts);
 Result<Text> repeat(Budget& budget, const Text& text, long count);
 // Spaces (or `fill`) to the left and right up to `width` code points.
-Result<Text> pad(Budget& budget, const Text& text, std::size_t left, std::size_t right,
-                 std::string_view fill);
+Result<Text> pad(Budget& budget, const Text& text, std::size_t left, std::size_t right, const Text& fill);
 [[nodiscard]] Text change_case(const Text& text, CaseChange change);
 [[nodiscard]] Text title_words(const Text& text);  // the filter title, which differs from str.title
 [[nodiscard]] Text reversed(const Text& text);

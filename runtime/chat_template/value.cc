@@ -49,7 +49,7 @@ Result<std::optional<Value>> Object::attribute(Environment& /*env*/, const Value
 Result<std::optional<Value>> Namespace::attribute(Environment& /*env*/, const Value& /*self*/,
                                                   std::string_view name) {
   for (const auto& [key, value] : attributes) {
-    if (key == name) return std::optional<Value>(value);
+    if (key.view() == name) return std::optional<Value>(value);
   }
   return std::optional<Value>();
 }

@@ -175,7 +175,7 @@ struct Namespace : Object {
   static constexpr Kind kKind = Kind::name_space;
   Namespace() : Object(kKind) {}
   Result<std::optional<Value>> attribute(Environment& env, const Value& self, std::string_view name) override;
-  std::vector<std::pair<std::string, Value>> attributes;
+  std::vector<std::pair<Text, Value>> attributes;
 };
 
 struct Cycler : Object {
@@ -196,6 +196,7 @@ struct Joiner : Object {
 struct Arguments {
   std::vector<Value> positional;
   std::vector<std::pair<std::string, Value>> named;
+  bool names_untrusted = false;  // some came from the keys of a dict of the context
 };
 
 using Method = Result<Value> (*)(Environment&, const Value& self, const Arguments&);

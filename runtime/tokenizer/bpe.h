@@ -72,7 +72,7 @@ class Bpe {
   // Marks the tokens that words of user text must not turn into (see `allow_special` below).
   void set_special(const std::vector<TokenId>& ids);
 
-  // Appends the ids of a word (valid UTF-8, at most 2^31 - 1 bytes). Without `allow_special`, neither a merge
+  // Appends the ids of a word (valid UTF-8, less than 2^31 bytes). Without `allow_special`, neither a merge
   // nor ignore_merges yields a special token. Error: an unknown character where unknown_token itself has no
   // id.
   Status tokenize(std::string_view word, bool allow_special, BpeScratch& scratch,

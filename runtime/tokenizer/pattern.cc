@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "runtime/tokenizer/limits.h"
 #include "runtime/tokenizer/unicode.h"
 
 namespace sterna::runtime::tokenization {
@@ -52,6 +53,10 @@ Result<std::string> Pattern::replace_all(std::string_view text, std::string_view
                                          RegexScratch& scratch, bool* removed_front) const {
   std::vector<Span> matches;
   STERNA_CHECK(find_all(text, scratch, matches));
+  if (text.size() + matches.size() * content.size() > kLongestText) {
+    return fail("a replacement would make a text of {} bytes longer than {} bytes", text.size(),
+                kLongestText);
+  }
   std::string out;
   out.reserve(text.size());
   std::size_t from = 0;
@@ -118,9 +123,9 @@ std::vector<Span> apply_behavior(const std::vector<Part>& parts, SplitBehavior b
     }
   };
   if (behavior == SplitBehavior::kMergedWithNext) {
-    for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
-      merge_or_push(part->span, part->is_match && !previous);
-      previous = part->is_match;
+    for (std::size_t i = parts.size(); i-- > 0;) {
+      merge_or_push(parts[i].span, parts[i].is_match && !previous);
+      previous = parts[i].is_match;
     }
     std::reverse(pieces.begin(), pieces.end());
     return pieces;

@@ -11,6 +11,7 @@
 
 namespace sterna::runtime::tokenization {
 
+// NOLINTNEXTLINE(bugprone-exception-escape): moving the tree asserts, but does not throw.
 struct Pipeline {
   nlohmann::json
       tree;  // an object; without model.vocab and model.merges, if these are an object and an array

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/tokenizer/byte_level.h"
+#include "runtime/tokenizer/limits.h"
 #include "runtime/tokenizer/metaspace.h"
 #include "runtime/tokenizer/pattern.h"
 #include "runtime/tokenizer/unicode.h"
@@ -103,6 +104,7 @@ class ByteLevel final : public PreTokenizer {
   ByteLevel(bool add_prefix_space, PreTokenizerPtr split)
       : add_prefix_space_(add_prefix_space), split_(std::move(split)) {}
   Status apply(PreTokenizedText& text, RegexScratch& scratch) const override {
+    if (text.text.size() > kLongestText) return fail("byte-level text is longer than {} bytes", kLongestText);
     if (add_prefix_space_) {
       rewrite_pieces(text, [](std::string_view piece, bool /*first*/, std::string& out) {
         if (!piece.starts_with(' ')) out += ' ';

@@ -1,16 +1,11 @@
 #include "runtime/tokenizer/tokenizer.h"
 
 #include "runtime/tokenizer/decoder.h"
+#include "runtime/tokenizer/limits.h"
 #include "runtime/tokenizer/tokenizer_impl.h"
 #include "runtime/tokenizer/unicode.h"
 
 namespace sterna::runtime {
-
-namespace {
-
-constexpr std::size_t kLongestText = std::size_t{1} << 30U;
-
-}  // namespace
 
 Result<Tokenizer> Tokenizer::create(const TokenizerSpec& spec, std::string_view where,
                                     CreateOptions options) {
@@ -28,7 +23,7 @@ Result<std::vector<TokenId>> Tokenizer::encode_segments(std::span<const TextSegm
   std::string text;
   std::vector<tokenization::Span> trusted;
   for (const TextSegment& segment : segments) {
-    if (segment.text.size() >= kLongestText - text.size()) {
+    if (segment.text.size() >= tokenization::kLongestText - text.size()) {
       return fail("a text of {} bytes is too long to encode", text.size() + segment.text.size());
     }
     const std::size_t begin = text.size();

@@ -65,8 +65,8 @@ class Tokenizer {
   // Ill-formed UTF-8 is read as U+FFFD, one for each maximal ill-formed part. Takes O(n log n) time.
   // Without parse_special no special token comes out of the text, save unk_token and one-character special
   // tokens that are also letters of the model's alphabet. Added tokens that are not special are always
-  // recognised. Errors: a text of 1 GiB or more, a regular expression that takes too much work, an unknown
-  // character where unk_token is no token.
+  // recognised. Errors: a text of more than 64 MiB, also in between, a regular expression that takes too
+  // much work, an unknown character where unk_token is no token.
   [[nodiscard]] Result<std::vector<TokenId>> encode(std::string_view text, EncodeOptions options) const;
   [[nodiscard]] Result<std::vector<TokenId>> encode(std::string_view text) const {
     return encode(text, EncodeOptions());

@@ -13,9 +13,6 @@ using namespace tokenization;  // NOLINT(google-build-using-namespace): this fil
 
 namespace {
 
-// Normalized text is held to 2^31 - 1 bytes by the symbol list of the model.
-constexpr std::size_t kLongestWord = (std::size_t{1} << 31U) - 1;
-
 Status check_utf8(const std::vector<std::string>& list, std::string_view name, std::string_view where) {
   const auto bad =
       std::find_if(list.begin(), list.end(), [](const auto& text) { return !is_valid_utf8(text); });
@@ -180,10 +177,7 @@ Status TokenizerImpl::encode_section(std::string_view raw, bool at_origin, Work&
 Status TokenizerImpl::encode_words(PreTokenizedText text, Work& work) const {
   if (pre_tokenizer_) STERNA_CHECK(pre_tokenizer_->apply(text, work.regex));
   for (const Span span : text.pieces) {
-    const std::string_view word = text.piece(span);
-    if (word.size() > kLongestWord)
-      return fail("a text of {} bytes without a break is too long to encode", word.size());
-    STERNA_CHECK(bpe_.tokenize(word, work.parse_special, work.bpe, work.ids));
+    STERNA_CHECK(bpe_.tokenize(text.piece(span), work.parse_special, work.bpe, work.ids));
   }
   return {};
 }

@@ -230,14 +230,20 @@ def difference(expected, answer):
 PRIVATE = 0xE000
 
 
+def hide_text(text):
+    return "".join(chr(PRIVATE + ord(c)) if c.isascii() and c.isalnum() else c for c in text)
+
+
 def hide(value, key=None):
-    """Every ASCII letter and digit of the strings, keys excepted, as a private-use character; roles stay."""
+    """Every ASCII letter and digit of the strings as a private-use character, also in the keys of objects that no
+    template looks into by name; roles and types stay."""
     if isinstance(value, str) and key not in ("role", "type"):
-        return "".join(chr(PRIVATE + ord(c)) if c.isascii() and c.isalnum() else c for c in value)
+        return hide_text(value)
     if isinstance(value, list):
         return [hide(item) for item in value]
     if isinstance(value, dict):
-        return {k: hide(v, k) for k, v in value.items()}
+        named = key not in ("arguments", "properties")
+        return {(k if named else hide_text(k)): hide(v, k) for k, v in value.items()}
     return value
 
 

@@ -1,6 +1,6 @@
 // Renders templates for differential.py: JSON lines {"template": ..., "context": {...}} on stdin, one line
-// {"rendered": ..., "segments": [[text, from_template] ...]} or {"error": ...} for each on stdout. The clock stands at
-// 2024-07-26 14:03:05.
+// {"rendered": ..., "segments": [[text, from_template] ...]} or {"error": ...} for each on stdout. The clock
+// stands at 2024-07-26 14:03:05.
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>

@@ -7,7 +7,7 @@ CONTEXT = {
     "messages": [
         {"role": "user", "content": "  Hello World \n", "n": 3, "tags": ["b", "a"]},
         {"role": "assistant", "content": "yes, no;maybe", "n": 1, "tags": []},
-        {"role": "user", "content": "日本語 テスト ß", "n": 2, "x": {"y": {"z": "deep"}}},
+        {"role": "user", "content": "日本語 テスト ß", "n": 2, "x": {"y": {"z": "deep"}, "arguments": {"key": "value"}}},
     ],
     "tools": None,
     "words": ["banana", "Apple", "cherry", "apple", "Banana"],
@@ -127,6 +127,7 @@ WHITESPACE = [
 
 PROVENANCE = [
     "{{ messages[0].content | trim + '<|eot|>' }}", "{{ ('<|' ~ messages[0].content ~ '|>')[1:-1] }}", "{{ messages[0].content.replace('o', '<x>') }}", "{{ 'a-b'.replace('-', messages[0].content) }}", "{{ messages | map(attribute='content') | join('<sep>') }}", "{{ messages[0].content | upper }}{{ messages[0].content.title() }}", "{{ messages[1].content.split(',')[1] }}", "{{ messages | tojson }}", "{{ '%s|%s' % (messages[0].role, messages[0].content) }}", "{{ '{}|{}'.format(messages[0].role, messages[0].content) }}", "{{ messages[2].content | reverse }}", "{{ messages[2].content[::-2] }}", "{{ messages[0].content | list }}", "{% set x %}<a>{{ messages[0].content }}</a>{% endset %}{{ x | indent }}{{ x | truncate(12) }}", "{% for c in messages[2].content %}{{ c }}{% endfor %}", "{{ messages[0] }}", "{{ messages[0].items() | list }}", "{% macro m(x) %}<{{ x }}>{% endmacro %}{{ m(messages[0].content) | center(40) }}", "{{ (messages[0].content ~ 'x') * 2 }}", "{{ messages[0].content | e | replace('H', 'J') | wordcount }}", "{{ messages[1].content.partition(',') }}", "{{ messages[1].content | urlencode }}", "{{ messages[1].content.zfill(30) }}{{ messages[1].content.rjust(30, '*') }}", "{% set ns = namespace(t='') %}{% for m in messages %}{% set ns.t = ns.t + m.content + bos_token %}{% endfor %}{{ ns.t }}", "{{ messages | map(attribute='content') | map('trim') | sort | unique | join(bos_token) }}", "{{ dict(a=messages[0].content)['a'] }}{{ {messages[0].content: 1} | list | first }}",
+    "{{ dict(**messages[2].x.arguments) }}{{ namespace(**messages[2].x.arguments) }}{{ namespace(messages[2].x.arguments) }}", "{% macro m() %}{{ kwargs }}{% endmacro %}{{ m(**messages[2].x.arguments) }}", "{{ [1] | tojson(indent=messages[0].content) }}", "{{ 'a'.center(9, messages[2].content[0]) }}", "{{ '{:{}>9}'.format('a', messages[2].content[0]) }}", "{{ '%s' | format(**messages[2].x.arguments) }}",
 ]
 
 

@@ -123,7 +123,8 @@ TEST(Convert, InterruptedLeavesWhatWasThere) {
     ++asked;
     return false;
   };
-  ASSERT_TRUE(convert_directory(source.path(), out.file("other.gguf"), {}, testing::test_pool(), nullptr, never));
+  ASSERT_TRUE(
+      convert_directory(source.path(), out.file("other.gguf"), {}, testing::test_pool(), nullptr, never));
   const int last = asked - 1;
   for (const int stop_after : {0, 1, last / 3, last / 2, last - 1, last}) {
     asked = 0;

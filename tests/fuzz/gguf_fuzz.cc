@@ -15,7 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::memcpy(copy->data(), data, size);
   if (const auto gguf = Gguf::parse(copy->span(), "fuzz")) {
     std::size_t total = 0;
-    for (const auto& [key, value] : gguf->keys()) total += value.as_strings().size() + value.as_floats().size();
+    for (const auto& [key, value] : gguf->keys())
+      total += value.as_strings().size() + value.as_floats().size();
     for (const GgufTensor& tensor : gguf->tensors()) total += gguf->data(tensor).size();
     if (total == static_cast<std::size_t>(-1)) __builtin_trap();
   }

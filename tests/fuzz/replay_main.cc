@@ -1,5 +1,5 @@
-// Runs a fuzz target over its corpus without libFuzzer: every file as it is, then seeded mutations of it (flips,
-// truncations, insertions, duplications), so that gcc builds and CI exercise the same code paths.
+// Runs a fuzz target over its corpus without libFuzzer: every file as it is, then seeded mutations of it
+// (flips, truncations, insertions, duplications), so that gcc builds and CI exercise the same code paths.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -26,8 +26,13 @@ void mutate(Bytes& bytes, std::mt19937& random) {
     case 1:
       if (!bytes.empty()) bytes[position()] = static_cast<std::uint8_t>(random());
       break;
-    case 2: bytes.resize(position()); break;
-    case 3: bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(position()), static_cast<std::uint8_t>(random())); break;
+    case 2:
+      bytes.resize(position());
+      break;
+    case 3:
+      bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(position()),
+                   static_cast<std::uint8_t>(random()));
+      break;
     default: {
       const std::size_t from = position();
       const std::size_t length = bytes.empty() ? 0 : random() % (bytes.size() - from);

@@ -58,15 +58,16 @@ TEST(Gguf, EveryTruncationIsAnErrorThatNamesTheFile) {
   }
 }
 
-// Under the address sanitizer: whatever the bytes say, reading stays inside them. Values are read, too, because arrays are
-// decoded only then.
+// Under the address sanitizer: whatever the bytes say, reading stays inside them. Values are read, too,
+// because arrays are decoded only then.
 TEST(Gguf, MutationsNeverReadOutside) {
   const auto original = small_file();
   std::mt19937 random(7);
   std::size_t accepted = 0;
   for (int round = 0; round < 20000; ++round) {
     auto bytes = original;
-    for (auto n = 1 + random() % 3; n > 0; --n) bytes[random() % bytes.size()] = static_cast<std::byte>(random());
+    for (auto n = 1 + random() % 3; n > 0; --n)
+      bytes[random() % bytes.size()] = static_cast<std::byte>(random());
     const auto gguf = Gguf::parse(bytes, "mutated");
     if (!gguf) continue;
     ++accepted;

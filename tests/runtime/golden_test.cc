@@ -1,5 +1,5 @@
-// Whole models against transformers in float32 (the golden files say how they were made): layers, logits, greedy texts,
-// perplexity. Converted with --embedding keep, KV cache in f32.
+// Whole models against transformers in float32 (the golden files say how they were made): layers, logits,
+// greedy texts, perplexity. Converted with --embedding keep, KV cache in f32.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,18 +22,20 @@ using nlohmann::json;
 using runtime::TokenId;
 
 struct Golden {
-  const char* name;           // golden/NAME.json and .hidden.safetensors
-  const char* directory;      // under models/
+  const char* name;       // golden/NAME.json and .hidden.safetensors
+  const char* directory;  // under models/
   bool ternary;
-  double logits_tolerance;    // absolute, of the first logits (all of them where the model is float)
-  std::size_t exact_positions;  // how many logits are "first"; behind them a rounding has flipped and noise is allowed
-  double greedy_noise;        // a smaller gap to the second choice may flip a greedy choice
+  double logits_tolerance;      // absolute, of the first logits (all of them where the model is float)
+  std::size_t exact_positions;  // how many logits are "first"; behind them a rounding has flipped and noise
+                                // is allowed
+  double greedy_noise;          // a smaller gap to the second choice may flip a greedy choice
   double perplexity_tolerance;  // relative
 };
 
-// Ternary: a last-bit difference can flip the rounding of an activation, and the flip spreads. The reference against itself
-// (direct and inverse scale) differs by 8e-6 in the first logits, by up to 0.29 over 512 tokens and by 5e-5 in perplexity;
-// the bounds are those of the project's acceptance list. Float: logits agree to 1e-3 at every position.
+// Ternary: a last-bit difference can flip the rounding of an activation, and the flip spreads. The reference
+// against itself (direct and inverse scale) differs by 8e-6 in the first logits, by up to 0.29 over 512
+// tokens and by 5e-5 in perplexity; the bounds are those of the project's acceptance list. Float: logits
+// agree to 1e-3 at every position.
 constexpr Golden kGoldens[] = {
     {"bitllama2c", "bitllama2c", true, 1e-4, 8, 0.3, 5e-4},
     {"bitllama2c-bitlinear", "bitllama2c-bitlinear", true, 1e-4, 8, 0.3, 5e-4},
@@ -60,7 +62,8 @@ class GoldenTest : public ::testing::TestWithParam<Golden> {
   std::vector<TokenId> prompt_ids(const json& prompt) const {
     const auto ids = prompt.contains("text")
                          ? runtime::encode_text(*model_, prompt["text"].get<std::string>())
-                         : runtime::encode_chat(*model_, std::vector<runtime::ChatMessage>{{"user", prompt["chat"]}}, true);
+                         : runtime::encode_chat(
+                               *model_, std::vector<runtime::ChatMessage>{{"user", prompt["chat"]}}, true);
     EXPECT_TRUE(ids) << (ids ? "" : ids.error().message);
     return ids ? *ids : std::vector<TokenId>{};
   }
@@ -80,7 +83,8 @@ TEST_P(GoldenTest, LogitsAgree) {
     const auto ids = prompt["ids"].get<std::vector<TokenId>>();
     std::vector<std::vector<float>> rows;
     session_->rewind(0);
-    ASSERT_TRUE(session_->append(ids, [&](std::size_t, std::span<const float> l) { rows.emplace_back(l.begin(), l.end()); }));
+    ASSERT_TRUE(session_->append(
+        ids, [&](std::size_t, std::span<const float> l) { rows.emplace_back(l.begin(), l.end()); }));
     for (const json& expected : prompt["logits"]) {
       const auto position = expected["position"].get<std::size_t>();
       const double bound = position < g.exact_positions ? g.logits_tolerance : g.greedy_noise;
@@ -107,8 +111,8 @@ TEST_P(GoldenTest, GreedyTextsAgree) {
     ASSERT_TRUE(generation) << generation.error().message;
     auto tokens = generation->tokens;
     if (generation->end_token >= 0) tokens.push_back(generation->end_token);
-    const auto n = static_cast<std::size_t>(std::mismatch(tokens.begin(), tokens.end(), expected.begin(), expected.end()).first -
-                                            tokens.begin());
+    const auto n = static_cast<std::size_t>(
+        std::mismatch(tokens.begin(), tokens.end(), expected.begin(), expected.end()).first - tokens.begin());
     if (n == expected.size()) continue;
     EXPECT_LT(prompt["greedy_gap_to_second"][n].get<double>(), g.greedy_noise)
         << "differs from the reference at token " << n << ": " << generation->text;
@@ -117,7 +121,8 @@ TEST_P(GoldenTest, GreedyTextsAgree) {
 
 TEST_P(GoldenTest, PerplexityAgrees) {
   const json& p = golden_["perplexity"];
-  const std::string text = read_file(shared_data((p["file"] == "wiki.test.raw" ? "eval/" : "text/") + p["file"].get<std::string>()));
+  const std::string text = read_file(
+      shared_data((p["file"] == "wiki.test.raw" ? "eval/" : "text/") + p["file"].get<std::string>()));
   const bool conversations = p["file"] == "demo_held_out.txt";  // special tokens are written out there
   const auto ids = model_->tokenizer().encode(first_characters(text, p["first_characters"]),
                                               {.add_special = false, .parse_special = conversations});
@@ -144,7 +149,8 @@ class LayerTest : public GoldenTest {
   }
 };
 
-// 1e-5 of the largest element: the project's bound, two orders above float32's rounding of sums over 256 to 768 products.
+// 1e-5 of the largest element: the project's bound, two orders above float32's rounding of sums over 256 to
+// 768 products.
 void expect_close(std::span<const float> actual, std::span<const float> expected, const std::string& what) {
   float largest = 0.0F;
   for (const float x : expected) largest = std::max(largest, std::fabs(x));
@@ -154,14 +160,15 @@ void expect_close(std::span<const float> actual, std::span<const float> expected
 }
 
 TEST_P(LayerTest, EachBlockAgrees) {
-  const auto opened =
-      convert::SafetensorsFile::open(shared_data("golden/" + std::string(GetParam().name) + ".hidden.safetensors").string());
+  const auto opened = convert::SafetensorsFile::open(
+      shared_data("golden/" + std::string(GetParam().name) + ".hidden.safetensors").string());
   ASSERT_TRUE(opened) << opened.error().message;
   runtime::ForwardContext c = session_->context_for_tests();
   const auto first = hidden(*opened, "hidden.0");
   const std::size_t tokens = first.size() / c.config.hidden;
   const std::size_t layers = c.config.layers;
-  // The golden file's ids give the embedding and the rotary tables; then every block gets the reference's input.
+  // The golden file's ids give the embedding and the rotary tables; then every block gets the reference's
+  // input.
   std::vector<TokenId> ids(tokens);
   for (const convert::StoredTensor& t : opened->tensors()) {
     if (t.name != "ids") continue;
@@ -174,13 +181,15 @@ TEST_P(LayerTest, EachBlockAgrees) {
     std::copy(input.begin(), input.end(), c.act.x.data());
     runtime::transformer_block(c, layer, tokens, 0);
     if (layer + 1 < layers) {
-      expect_close(c.act.x.span(), hidden(*opened, fmt::format("hidden.{}", layer + 1)), fmt::format("block {}", layer));
+      expect_close(c.act.x.span(), hidden(*opened, fmt::format("hidden.{}", layer + 1)),
+                   fmt::format("block {}", layer));
     }
   }
   runtime::head(c, 0, tokens);
   expect_close(c.act.normed.span(), hidden(*opened, fmt::format("hidden.{}", layers)), "final norm");
   const auto logits = hidden(*opened, "logits");
-  for (std::size_t i = 0; i < logits.size(); ++i) ASSERT_NEAR(c.act.logits.data()[i], logits[i], 1e-4) << "logit " << i;
+  for (std::size_t i = 0; i < logits.size(); ++i)
+    ASSERT_NEAR(c.act.logits.data()[i], logits[i], 1e-4) << "logit " << i;
 }
 
 std::string golden_name(const ::testing::TestParamInfo<Golden>& info) {
@@ -190,7 +199,8 @@ std::string golden_name(const ::testing::TestParamInfo<Golden>& info) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, GoldenTest, ::testing::ValuesIn(kGoldens), golden_name);
-INSTANTIATE_TEST_SUITE_P(Models, LayerTest, ::testing::Values(kGoldens[0], kGoldens[2], kGoldens[3]), golden_name);
+INSTANTIATE_TEST_SUITE_P(Models, LayerTest, ::testing::Values(kGoldens[0], kGoldens[2], kGoldens[3]),
+                         golden_name);
 
 }  // namespace
 }  // namespace sterna::testing

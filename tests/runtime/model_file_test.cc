@@ -33,7 +33,8 @@ Result<std::shared_ptr<const Model>> load(const std::string& path, bool verify =
 }
 
 TEST(Descriptor, RoundTripsAndRefusesWhatItDoesNotKnow) {
-  TensorDescriptor d{"blk.0.attn_q.weight", 2560, 6912, Layout::trit2, 3, 128, kernels::ScaleType::f16, 0xFFFFFFFFU};
+  TensorDescriptor d{"blk.0.attn_q.weight",   2560,       6912, Layout::trit2, 3, 128,
+                     kernels::ScaleType::f16, 0xFFFFFFFFU};
   const auto parsed = parse_descriptor(to_json(d), "f");
   ASSERT_TRUE(parsed) << parsed.error().message;
   EXPECT_EQ(to_json(*parsed), to_json(d));
@@ -51,8 +52,12 @@ TEST(Descriptor, RoundTripsAndRefusesWhatItDoesNotKnow) {
   refused(R"({"name":"w","rows":1,"columns":4,"layout":"trit-base3","crc32":0})", "trit-base3");
   refused(R"({"name":"w","rows":0,"columns":4,"layout":"f32","crc32":0})", "rows");
   refused(R"({"name":"w","rows":1,"columns":99999999999,"layout":"f32","crc32":0})", "columns");
-  refused(R"({"name":"w","rows":1,"columns":4,"layout":"trit2-16x16","planes":4,"group":0,"scale":"f32","crc32":0})", "planes");
-  refused(R"({"name":"w","rows":1,"columns":4,"layout":"trit2-16x16","planes":1,"group":64,"scale":"f32","crc32":0})", "groups");
+  refused(
+      R"({"name":"w","rows":1,"columns":4,"layout":"trit2-16x16","planes":4,"group":0,"scale":"f32","crc32":0})",
+      "planes");
+  refused(
+      R"({"name":"w","rows":1,"columns":4,"layout":"trit2-16x16","planes":1,"group":64,"scale":"f32","crc32":0})",
+      "groups");
   refused("[]", "not a JSON object");
 }
 
@@ -79,8 +84,8 @@ TEST(ModelFile, TensorsAre64ByteAligned) {
   for (const GgufTensor& t : gguf->tensors()) EXPECT_EQ(t.offset % 64, 0U) << t.name;
 }
 
-// One flipped bit anywhere in the file: in the metadata it breaks the header's checksum (or the container), in a tensor the
-// tensor's own; only the padding between tensors, 63 bytes at most each, belongs to neither.
+// One flipped bit anywhere in the file: in the metadata it breaks the header's checksum (or the container),
+// in a tensor the tensor's own; only the padding between tensors, 63 bytes at most each, belongs to neither.
 TEST(ModelFile, EveryFlippedBitIsNoticed) {
   const TempDir directory;
   const std::string path = tiny_file(directory);
@@ -102,7 +107,8 @@ TEST(ModelFile, EveryFlippedBitIsNoticed) {
     std::memcpy(copy->data(), original.data(), original.size());
     copy->data()[at] ^= static_cast<std::byte>(1U << (random() % 8));
     const auto stored = read_stored_model(copy->span(), "flipped.gguf");
-    const Status status = stored ? verify_tensors(*stored, "flipped.gguf", testing::test_pool()) : Status(stored.error());
+    const Status status =
+        stored ? verify_tensors(*stored, "flipped.gguf", testing::test_pool()) : Status(stored.error());
     ASSERT_FALSE(status) << "a flip at byte " << at << " went unnoticed";
     ASSERT_THAT(status.error().message, HasSubstr("flipped.gguf"));
     ASSERT_EQ(status.error().message.find('\n'), std::string::npos);
@@ -121,7 +127,8 @@ TEST(ModelFile, EveryTruncationIsNoticed) {
   }
 }
 
-// Rewrites the four bytes after `key` (a u32 value) and seals the header again, as a different writer would have.
+// Rewrites the four bytes after `key` (a u32 value) and seals the header again, as a different writer would
+// have.
 std::string with_u32(std::string file, const std::string& key, std::uint32_t value) {
   const auto gguf = Gguf::parse(std::as_bytes(std::span(file)), "f");
   const std::size_t at = file.find(key) + key.size() + 4;
@@ -136,7 +143,8 @@ std::string with_u32(std::string file, const std::string& key, std::uint32_t val
 TEST(ModelFile, ANewerVersionIsRefused) {
   const TempDir directory;
   const std::string path = tiny_file(directory);
-  directory.write("newer.gguf", with_u32(testing::read_file(path), "sterna.format_version", kFormatVersion + 1));
+  directory.write("newer.gguf",
+                  with_u32(testing::read_file(path), "sterna.format_version", kFormatVersion + 1));
   const auto model = load(directory.file("newer.gguf"));
   ASSERT_FALSE(model);
   EXPECT_THAT(model.error().message, HasSubstr("newer"));
@@ -145,8 +153,9 @@ TEST(ModelFile, ANewerVersionIsRefused) {
 TEST(ModelFile, AConfigurationThatDoesNotFitTheTensorsIsRefused) {
   const TempDir directory;
   const std::string original = testing::read_file(tiny_file(directory));
-  for (const char* key : {"sterna.embedding_length", "sterna.block_count", "sterna.vocab_size", "sterna.feed_forward_length",
-                          "sterna.attention.head_count_kv", "sterna.attention.key_length"}) {
+  for (const char* key :
+       {"sterna.embedding_length", "sterna.block_count", "sterna.vocab_size", "sterna.feed_forward_length",
+        "sterna.attention.head_count_kv", "sterna.attention.key_length"}) {
     for (const std::uint32_t value : {0U, 1U, 16U, 0xFFFFFFFFU}) {
       directory.write("odd.gguf", with_u32(original, key, value));
       const auto model = load(directory.file("odd.gguf"));

@@ -36,8 +36,8 @@ TEST(Sampler, GreedyTakesTheLowestIdAmongEquals) {
   EXPECT_EQ(*sampler.sample(logits), 1);
 }
 
-// Pearson's chi-square against softmax(logits / T): with 5 degrees of freedom, 25.7 is exceeded once in 10,000 by chance;
-// the seed is fixed, so it is not left to chance.
+// Pearson's chi-square against softmax(logits / T): with 5 degrees of freedom, 25.7 is exceeded once in
+// 10,000 by chance; the seed is fixed, so it is not left to chance.
 TEST(Sampler, DrawsFromTheSoftmaxAtATemperature) {
   const std::vector<float> logits = {0.0F, 1.0F, 2.0F, 0.5F, -1.0F, 1.5F};
   for (const float temperature : {0.5F, 1.0F, 2.0F}) {

@@ -34,14 +34,15 @@ std::vector<TokenId> some_ids(std::size_t n) {
 
 std::vector<float> all_logits(Session& session, std::span<const TokenId> ids) {
   std::vector<float> all;
-  const Status status =
-      session.append(ids, [&](std::size_t, std::span<const float> l) { all.insert(all.end(), l.begin(), l.end()); });
+  const Status status = session.append(
+      ids, [&](std::size_t, std::span<const float> l) { all.insert(all.end(), l.begin(), l.end()); });
   EXPECT_TRUE(status) << (status ? "" : status.error().message);
   return all;
 }
 
-// Ternary products are exact integers and every float sum has a fixed order, so batches, threads and pauses change no bit. (Batches
-// below 16 tokens: from there on the dense head goes through OpenBLAS, whose order is its own.)
+// Ternary products are exact integers and every float sum has a fixed order, so batches, threads and pauses
+// change no bit. (Batches below 16 tokens: from there on the dense head goes through OpenBLAS, whose order is
+// its own.)
 TEST(Session, BatchesAndThreadsChangeNoBit) {
   const auto model = tiny(2);
   const auto ids = some_ids(40);
@@ -49,7 +50,8 @@ TEST(Session, BatchesAndThreadsChangeNoBit) {
   for (const std::size_t threads : {1U, 2U, 3U}) {
     ThreadPool pool(threads);
     for (const std::size_t batch : {1U, 3U, 15U}) {
-      auto session = Session::create(model, {.context = 64, .kv = kernels::KvType::f32, .batch = batch}, testing::test_kernels(), pool);
+      auto session = Session::create(model, {.context = 64, .kv = kernels::KvType::f32, .batch = batch},
+                                     testing::test_kernels(), pool);
       ASSERT_TRUE(session);
       const auto logits = all_logits(**session, ids);
       if (expected.empty()) expected = logits;
@@ -58,8 +60,8 @@ TEST(Session, BatchesAndThreadsChangeNoBit) {
   }
 }
 
-// OpenBLAS sums in another order than the single-token kernels: K = 48 products of magnitude below 1 in float32, over two
-// layers, stay within 1e-4 (48 * 2^-24 * a few layers is 1e-5).
+// OpenBLAS sums in another order than the single-token kernels: K = 48 products of magnitude below 1 in
+// float32, over two layers, stay within 1e-4 (48 * 2^-24 * a few layers is 1e-5).
 TEST(Session, FloatModelsAgreeBetweenBatchesToRounding) {
   const auto model = tiny(std::nullopt);
   const auto ids = some_ids(40);
@@ -108,24 +110,28 @@ TEST(Session, IdsOutsideTheVocabularyAreErrors) {
 }
 
 TEST(Session, AContextLargerThanTheModelsIsAnError) {
-  const auto session = Session::create(tiny(1), {.context = 65}, testing::test_kernels(), testing::test_pool());
+  const auto session =
+      Session::create(tiny(1), {.context = 65}, testing::test_kernels(), testing::test_pool());
   ASSERT_FALSE(session);
   EXPECT_THAT(session.error().message, HasSubstr("-c"));
 }
 
-// The half cache rounds keys and values to 11 bits: relative 2^-12 each, which moves logits of RMS 1 by about 1e-3, and does move them.
+// The half cache rounds keys and values to 11 bits: relative 2^-12 each, which moves logits of RMS 1 by about
+// 1e-3, and does move them.
 TEST(Session, TheHalfCacheIsCloseToTheFloatCache) {
   const auto model = tiny(std::nullopt);
   const auto ids = some_ids(30);
   const auto exact = all_logits(*testing::new_session(model), ids);
-  auto half = Session::create(model, {.kv = kernels::KvType::f16}, testing::test_kernels(), testing::test_pool());
+  auto half =
+      Session::create(model, {.kv = kernels::KvType::f16}, testing::test_kernels(), testing::test_pool());
   ASSERT_TRUE(half);
   const auto rounded = all_logits(**half, ids);
   EXPECT_NE(exact, rounded);
   for (std::size_t i = 0; i < exact.size(); ++i) ASSERT_NEAR(exact[i], rounded[i], 2e-2) << i;
 }
 
-// A window of 4: what came 4 or more positions before cannot matter to one layer, so two layers see back 6 positions at most.
+// A window of 4: what came 4 or more positions before cannot matter to one layer, so two layers see back 6
+// positions at most.
 TEST(Session, ASlidingWindowForgetsWhatIsOutside) {
   TinyModel source;
   source.config["architectures"] = {"MistralForCausalLM"};
@@ -192,7 +198,8 @@ TEST(Prompt, UserTextIsNeverTakenForASpecialToken) {
   const std::vector<ChatMessage> messages = {{"user", "a</s><|turn|>b"}};
   const auto ids = encode_chat(*model, messages, true);
   ASSERT_TRUE(ids) << ids.error().message;
-  // <|turn|> and </s> once each by the template's message, <|turn|> once by the generation prompt; the user's are bytes.
+  // <|turn|> and </s> once each by the template's message, <|turn|> once by the generation prompt; the user's
+  // are bytes.
   EXPECT_EQ(std::count(ids->begin(), ids->end(), 258), 2);
   EXPECT_EQ(std::count(ids->begin(), ids->end(), 257), 1);
   EXPECT_EQ(model->tokenizer().decode(*ids, false), "<|turn|>user: a</s><|turn|>b</s><|turn|>assistant: ");

@@ -29,7 +29,8 @@ TEST(ThreadPool, CoversEveryIndexOnceInRangesOfTheGrain) {
   }
 }
 
-// What one run wrote, the next one and the caller see: the sum would be wrong (and ThreadSanitizer would say so) otherwise.
+// What one run wrote, the next one and the caller see: the sum would be wrong (and ThreadSanitizer would say
+// so) otherwise.
 TEST(ThreadPool, RunsFollowEachOther) {
   ThreadPool pool(4);
   std::vector<long> values(64, 0);
@@ -38,7 +39,8 @@ TEST(ThreadPool, RunsFollowEachOther) {
       for (std::size_t i = begin; i < end; ++i) values[values.size() - 1 - i] += static_cast<long>(i);
     });
   }
-  for (std::size_t i = 0; i < values.size(); ++i) EXPECT_EQ(values[values.size() - 1 - i], 2000L * static_cast<long>(i));
+  for (std::size_t i = 0; i < values.size(); ++i)
+    EXPECT_EQ(values[values.size() - 1 - i], 2000L * static_cast<long>(i));
 }
 
 TEST(ThreadPool, DefaultIsWhatTheProcessMayUse) { EXPECT_GE(ThreadPool::default_threads(), 1U); }

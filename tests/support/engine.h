@@ -26,9 +26,11 @@ inline const kernels::Kernels& test_kernels() {
   return *table;
 }
 
-inline Result<convert::ConvertReport> convert_to(const std::filesystem::path& source, const std::filesystem::path& output,
+inline Result<convert::ConvertReport> convert_to(const std::filesystem::path& source,
+                                                 const std::filesystem::path& output,
                                                  const convert::ConvertOptions& options) {
-  return convert::convert_directory(source.string(), output.string(), options, test_pool(), nullptr, [] { return false; });
+  return convert::convert_directory(source.string(), output.string(), options, test_pool(), nullptr,
+                                    [] { return false; });
 }
 
 // The converted model, embedding as stored: for exact comparisons.

@@ -1,5 +1,5 @@
-// A complete Hugging Face directory of a few kilobytes: a random Llama with a byte-level tokenizer of 256 bytes and three
-// special tokens. Everything that a test wants to break can be replaced before it is written.
+// A complete Hugging Face directory of a few kilobytes: a random Llama with a byte-level tokenizer of 256
+// bytes and three special tokens. Everything that a test wants to break can be replaced before it is written.
 #pragma once
 
 #include <map>
@@ -30,11 +30,21 @@ inline std::string byte_symbol(unsigned byte) {
 
 struct TinyModel {
   nlohmann::json config = {
-      {"architectures", {"LlamaForCausalLM"}}, {"model_type", "llama"},     {"hidden_size", 32},
-      {"intermediate_size", 48},               {"num_hidden_layers", 2},    {"num_attention_heads", 4},
-      {"num_key_value_heads", 2},              {"vocab_size", 260},         {"max_position_embeddings", 64},
-      {"rms_norm_eps", 1e-5},                  {"rope_theta", 10000.0},     {"hidden_act", "silu"},
-      {"tie_word_embeddings", true},           {"bos_token_id", 256},       {"eos_token_id", 257},
+      {"architectures", {"LlamaForCausalLM"}},
+      {"model_type", "llama"},
+      {"hidden_size", 32},
+      {"intermediate_size", 48},
+      {"num_hidden_layers", 2},
+      {"num_attention_heads", 4},
+      {"num_key_value_heads", 2},
+      {"vocab_size", 260},
+      {"max_position_embeddings", 64},
+      {"rms_norm_eps", 1e-5},
+      {"rope_theta", 10000.0},
+      {"hidden_act", "silu"},
+      {"tie_word_embeddings", true},
+      {"bos_token_id", 256},
+      {"eos_token_id", 257},
       {"torch_dtype", "float32"},
   };
   nlohmann::json tokenizer = default_tokenizer();
@@ -80,8 +90,9 @@ struct TinyModel {
     nlohmann::json vocab = nlohmann::json::object();
     for (unsigned byte = 0; byte < 256; ++byte) vocab[byte_symbol(byte)] = byte;
     const auto special = [](int id, const char* text) {
-      return nlohmann::json{{"id", id},         {"content", text},  {"single_word", false}, {"lstrip", false},
-                            {"rstrip", false}, {"normalized", false}, {"special", true}};
+      return nlohmann::json{{"id", id},        {"content", text}, {"single_word", false},
+                            {"lstrip", false}, {"rstrip", false}, {"normalized", false},
+                            {"special", true}};
     };
     return {{"version", "1.0"},
             {"added_tokens", {special(256, "<s>"), special(257, "</s>"), special(258, "<|turn|>")}},

@@ -21,7 +21,7 @@ std::string decoded(const json& decoder, const std::vector<std::string>& tokens)
   }
   pipeline["decoder"] = decoder;
   const auto tokenizer = from_json(pipeline);
-  const std::string text = tokenizer.decode(ids, false);
+  std::string text = tokenizer.decode(ids, false);
   EXPECT_EQ(decode_stream(tokenizer, ids, false), text);
   return text;
 }

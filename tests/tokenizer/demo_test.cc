@@ -75,13 +75,14 @@ TEST_F(Demo, WorksWithoutJit) {
 TEST_F(Demo, ThreadsShareOneTokenizer) {
   const std::string text = "The quick brown fox couldn't jump over 12 lazy dogs. ";
   const Ids expected = encode(tokenizer_, text);
-  std::vector<std::thread> threads;
   std::vector<int> failures(4, 0);
-  for (std::size_t t = 0; t < failures.size(); ++t) {
-    threads.emplace_back([&, t] {
+  std::vector<std::thread> threads;
+  threads.reserve(failures.size());
+  for (int& failed : failures) {
+    threads.emplace_back([&] {
       for (int i = 0; i < 50; ++i) {
         const auto ids = tokenizer_.encode(text);
-        if (!ids || *ids != expected || tokenizer_.decode(*ids, true) != text) ++failures[t];
+        if (!ids || *ids != expected || tokenizer_.decode(*ids, true) != text) ++failed;
       }
     });
   }

@@ -51,9 +51,11 @@ class GgufVocabularyReader {
       const auto element = take<std::uint32_t>();
       for (auto count = take<std::uint64_t>(); count > 0; --count) value(element, key);
     } else if (type == kString) {
+      auto* const list = key == "tokenizer.ggml.tokens"   ? &vocabulary_.tokens
+                         : key == "tokenizer.ggml.merges" ? &vocabulary_.merges
+                                                          : nullptr;
       std::string string = text();
-      if (key == "tokenizer.ggml.tokens") vocabulary_.tokens.push_back(std::move(string));
-      if (key == "tokenizer.ggml.merges") vocabulary_.merges.push_back(std::move(string));
+      if (list != nullptr) list->push_back(std::move(string));
     } else if (type == kFloat && key == "tokenizer.ggml.scores") {
       vocabulary_.scores.push_back(take<float>());
     } else {

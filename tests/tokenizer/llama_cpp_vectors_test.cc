@@ -79,6 +79,7 @@ std::vector<std::string> merges_of(const GgufVocabulary& vocabulary) {
   }
   std::sort(pairs.begin(), pairs.end());
   std::vector<std::string> merges;
+  merges.reserve(pairs.size());
   for (const auto& [score, left, right] : pairs)
     merges.push_back(vocabulary.tokens[left] + " " + vocabulary.tokens[right]);
   return merges;

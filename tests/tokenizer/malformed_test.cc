@@ -166,6 +166,27 @@ TEST(Malformed, DeepNestingIsAnError) {
   EXPECT_ERROR(error_after([&](json& p) { p["decoder"] = decoder; }), "nested too deeply");
 }
 
+// Forty steps that each make a text at least twice as long would need 2^40 bytes.
+TEST(Malformed, StepsThatLengthenATextWithoutEndAreAnError) {
+  json normalizers = json::array();
+  json pre_tokenizers = json::array();
+  for (int i = 0; i < 40; ++i) {
+    normalizers.push_back(
+        {{"type", "Replace"}, {"pattern", {{"Regex", "."}}}, {"content", std::string(1000, 'x')}});
+    pre_tokenizers.push_back({{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}});
+  }
+  json replacing = byte_tokenizer();
+  replacing["normalizer"] = {{"type", "Sequence"}, {"normalizers", normalizers}};
+  const auto replaced = from_json(replacing).encode("abc");
+  ASSERT_FALSE(replaced.ok());
+  EXPECT_ERROR(replaced.error().message, "longer than");
+  json mapping = byte_tokenizer();
+  mapping["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", pre_tokenizers}};
+  const auto mapped = from_json(mapping).encode(std::string(1000, '\n'));
+  ASSERT_FALSE(mapped.ok());
+  EXPECT_ERROR(mapped.error().message, "longer than");
+}
+
 TEST(Malformed, ListsBesideThePipeline) {
   const std::string rest = R"({"model": {"type": "BPE"}})";
   EXPECT_EQ(error_of({rest, {"a", "b", "", "ab"}, {"a b"}}), "no error");

@@ -1,4 +1,5 @@
-// sterna_logits MODEL: reads JSON lines {"ids": [...]} and prints {"logits": [[...], ...]}, a row per token, or {"error": "..."}.
+// sterna_logits MODEL: reads JSON lines {"ids": [...]} and prints {"logits": [[...], ...]}, a row per token,
+// or {"error": "..."}.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -17,7 +18,8 @@ json logits_of(sterna::runtime::Session& session, const json& request) {
   const auto ids = request.at("ids").get<std::vector<sterna::runtime::TokenId>>();
   json rows = json::array();
   session.rewind(0);
-  const auto status = session.append(ids, [&](std::size_t, std::span<const float> logits) { rows.push_back(logits); });
+  const auto status =
+      session.append(ids, [&](std::size_t, std::span<const float> logits) { rows.push_back(logits); });
   if (!status) return {{"error", status.error().message}};
   return {{"logits", std::move(rows)}};
 }

@@ -1,4 +1,6 @@
 // sterna_perplexity MODEL TEXT: perplexity in fixed windows (runtime/perplexity.h) as JSON.
+#include "runtime/perplexity.h"
+
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -7,7 +9,6 @@
 
 #include "convert/hf_model.h"
 #include "runtime/file.h"
-#include "runtime/perplexity.h"
 #include "tests/support/utf8.h"
 
 namespace {
@@ -36,10 +37,13 @@ sterna::Result<nlohmann::json> measure(const Options& o) {
   session_options.kv = o.kv == "f32" ? sterna::kernels::KvType::f32 : sterna::kernels::KvType::f16;
   STERNA_TRY(const auto session, Session::create(model, session_options, *kernels, pool));
   STERNA_TRY(const std::string text, read_text_file(o.text));
-  const auto part = o.characters == 0 ? std::string_view(text) : sterna::testing::first_characters(text, o.characters);
-  STERNA_TRY(const auto ids, model->tokenizer().encode(part, {.add_special = false, .parse_special = o.parse_special}));
+  const auto part =
+      o.characters == 0 ? std::string_view(text) : sterna::testing::first_characters(text, o.characters);
+  STERNA_TRY(const auto ids,
+             model->tokenizer().encode(part, {.add_special = false, .parse_special = o.parse_special}));
   const auto first = o.first == "bos" ? std::optional<TokenId>(model->config().bos) : std::nullopt;
-  STERNA_TRY(const Perplexity p, perplexity(*session, ids, o.window, first, [&](std::size_t done, std::size_t all) {
+  STERNA_TRY(const Perplexity p,
+             perplexity(*session, ids, o.window, first, [&](std::size_t done, std::size_t all) {
                if (o.progress) fmt::print(stderr, "\rwindow {} of {}", done + 1, all);
              }));
   return nlohmann::json{{"tokens", p.tokens},
@@ -58,7 +62,8 @@ int main(int argc, char** argv) {
   app.add_option("text", o.text)->required();
   app.add_option("--characters", o.characters, "use the first N characters; 0: all");
   app.add_option("--context", o.window, "tokens of a window");
-  app.add_option("--first", o.first, "bos: replaces the first token of each window; keep")->check(CLI::IsMember({"bos", "keep"}));
+  app.add_option("--first", o.first, "bos: replaces the first token of each window; keep")
+      ->check(CLI::IsMember({"bos", "keep"}));
   app.add_option("--kv", o.kv);
   app.add_option("-t", o.threads);
   app.add_flag("--parse-special", o.parse_special);
