@@ -276,11 +276,11 @@ Status Translator::escape() {
     atom("(?s:.)");
     return {};
   }
-  if (std::string_view("RXKGAzZN123456789").find(c) != std::string_view::npos) {
+  if (std::string_view("RKGAzZN123456789").find(c) != std::string_view::npos) {
     atom(std::string("\\") + c);
     return {};
   }
-  if (std::string_view("kgyYcCM").find(c) != std::string_view::npos)
+  if (std::string_view("kgyYcCMX").find(c) != std::string_view::npos)
     return unsupported(std::string("the escape \\") + c);
   atom(*simple_escape(c));
   return {};

@@ -1,11 +1,21 @@
 // Oniguruma's regular expressions (the Ruby syntax that Hugging Face tokenizers compile them with) in the
-// words of PCRE2. The two agree on most of what tokenizers use; translated are:
-//   \s \w \b \h \v, \p{Han}     Unicode's White_Space, Oniguruma's word characters, hexadecimal digit,
-//   U+000B, script [a[bc]] [a&&[^b]] [\W]      nested classes, intersections, negated shorthands in a class
-//   {,n}  x{2,3}+  x{2}?        {0,n}, repetition of the repetition (not possessive), optional repetition
-//   (?m:.)  \uHHHH              dot matches newline, U+HHHH
-// Not alike, and not worth the trouble: (?i:ss) does not match the one letter 'ß'.
-// Source: Oniguruma's doc/RE, and pcre2pattern(3); tests/tokenizer/differential.py compares.
+// words of PCRE2. The two agree on most of what tokenizers use. Translated are:
+//
+//   \s \w \b         Unicode's White_Space, Oniguruma's word characters
+//   \h \v            a hexadecimal digit, U+000B
+//   \p{Han}          the script (not the script extensions)
+//   [a[bc]]          nested classes
+//   [a&&[^b]]        intersections
+//   [\W]             negated shorthands in a class
+//   {,n}             {0,n}
+//   x{2,3}+ x{2}?    repetition of the repetition (not possessive), optional repetition
+//   ^ $              at every line
+//   (?m:.)           dot matches newline
+//   \uHHHH           U+HHHH
+//
+// Refused, among others, is \X: grapheme clusters differ with the version of Unicode. Not alike, and not
+// worth the trouble: (?i:ss) does not match the one letter 'ß'. Source: Oniguruma's doc/RE and
+// pcre2pattern(3); tests/tokenizer/differential.py compares.
 #pragma once
 
 #include <string>

@@ -50,9 +50,10 @@ class Tokenizer {
     bool jit = true;  // let regular expressions become machine code where the platform can
   };
   struct EncodeOptions {
-    bool add_special = true;  // the post-processor's frame, such as the beginning-of-sequence token
-    bool parse_special =
-        false;  // special tokens spelled out in the text become those tokens; never for user text
+    // The post-processor's frame, such as the beginning-of-sequence token.
+    bool add_special = true;
+    // Special tokens spelled out in the text become those tokens; never for user text.
+    bool parse_special = false;
   };
 
   // `where` names the file in error messages.

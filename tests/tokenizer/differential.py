@@ -44,7 +44,7 @@ REGEXES = [
     r"\h+", r"\H", r"\v", r"[\W_]+", r"[^\W\d]+", r"[a[0-9]]+", r"[a-z&&[^aeiou]]+", r"[^a-z&&[^aeiou]]", r"\p{Han}+",
     r"\p{^Han}+", r"\P{Hiragana}+", r"\p{Letter}+", r"\p{Alpha}+", r"[[:punct:]]+", r"[[:^alpha:]]+", r"\bt", r"e\b", r"\B",
     r"\u3042", r"\x{3042}|\x41", r"(?<=\s)\S", r"(?>a+)b?", r"a++", r"\p{L}*+", r"[一-龥぀-ゟ゠-ヿ]+", r"[]a]+", r"[\]\-^]", r"[\w-]+",
-    r"(a|b)+", r"x|", r"", r"\Qe", r"\R", r"\X", r"(?i)k", r"[\S&&[^a]]+", r"[^\S\n]+", r"\p{Lu}(?=\p{Ll})", r"(?<n>t)\w",
+    r"(a|b)+", r"x|", r"", r"\Qe", r"\R", r"(?i)k", r"[\S&&[^a]]+", r"[^\S\n]+", r"\p{Lu}(?=\p{Ll})", r"(?<n>t)\w",
     r"[^\s\p{L}\p{N}]++[\r\n]*+", r"[\d.]+", r"[^^]", r"(?:[sdmt]|ll|ve|re)", r"\A.", r".\z", r"\0|\t", r"[\t\x{20}]", r"{", r"a{x}", r"\-",
 ]  # fmt: skip
 

@@ -89,7 +89,7 @@ TEST(Regex, TheExpressionsOfLanguageModels) {
 
 TEST(Regex, WhatPcre2AloneKnowsIsRefused) {
   for (const char* expression : {"(*UTF)a", "(*LIMIT_MATCH=1)a", "(?R)", "(?C1)a", "(?|a)", R"(\g<0>)",
-                                 "(?~a)", "(", "[a", "a**", "\\"}) {
+                                 R"(\X)", "(?~a)", "(", "[a", "a**", "\\"}) {
     EXPECT_FALSE(Regex::compile(expression, true).ok()) << expression;
   }
 }
