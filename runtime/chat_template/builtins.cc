@@ -70,6 +70,7 @@ Result<Value> call_fromkeys(Environment& env, const Value& /*self*/, const Argum
   STERNA_TRY(const Bound bound, Bound::bind("fromkeys", arguments, {"", ""}, 1));
   STERNA_TRY(const std::vector<Value> keys, iterate(env.budget, *bound[0]));
   std::vector<std::pair<Value, Value>> entries;
+  entries.reserve(keys.size());
   for (const Value& key : keys) entries.emplace_back(key, bound[1] == nullptr ? Value(None{}) : *bound[1]);
   return make_mapping(env.budget, std::move(entries));
 }

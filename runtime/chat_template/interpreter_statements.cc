@@ -207,17 +207,16 @@ Result<Interpreter::Flow> Interpreter::run_loop(const Stmt& statement, const Val
                                                 const FramePtr& outer, std::int64_t depth0) {
   const Level level(*this);
   STERNA_CHECK(level.check());
-  const FramePtr around = outer;  // the argument may be this interpreter's own frame_, which changes
-  const EnterFrame entered(*this, around);
   auto loop = std::make_shared<Loop>();
   loop->interpreter = this;
   loop->statement = &statement;
-  loop->outer = around;
+  loop->outer = outer;  // kept: the argument may be this interpreter's own frame_, which changes
+  const EnterFrame entered(*this, loop->outer);
   STERNA_TRY(loop->items, iterate(env_.budget, iterable));
   loop->filtered = statement.condition != nullptr;
   loop->depth0 = depth0;
   STERNA_TRY(const Flow flow, exec_iterations(statement, loop));
-  if (loop.use_count() > 1) capture(around);  // it lives on in a namespace, and its scope with it
+  if (loop.use_count() > 1) capture(loop->outer);  // it lives on in a namespace, and its scope with it
   if (flow != Flow::normal || loop->index0 >= 0) return Flow::normal;
   return exec_in_scope(statement.otherwise_scope, statement.otherwise);
 }

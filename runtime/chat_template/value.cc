@@ -157,13 +157,13 @@ Result<Value> make_tuple(Budget& budget, std::vector<Value> items) {
 
 Result<Value> make_mapping(Budget& budget, std::vector<std::pair<Value, Value>> entries) {
   auto mapping = std::make_shared<Mapping>();
-  for (auto& [key, value] : entries) {
-    STERNA_TRY(const Value* existing, find(budget, *mapping, key));
-    mapping->depth = std::max({mapping->depth, 1 + depth_of(key), 1 + depth_of(value)});
+  for (std::pair<Value, Value>& entry : entries) {
+    STERNA_TRY(const Value* existing, find(budget, *mapping, entry.first));
+    mapping->depth = std::max({mapping->depth, 1 + depth_of(entry.first), 1 + depth_of(entry.second)});
     if (existing != nullptr) {
-      *const_cast<Value*>(existing) = std::move(value);  // NOLINT: the mapping is still ours
+      *const_cast<Value*>(existing) = std::move(entry.second);  // NOLINT: the mapping is still ours
     } else {
-      mapping->entries.emplace_back(std::move(key), std::move(value));
+      mapping->entries.push_back(std::move(entry));
     }
   }
   STERNA_CHECK(budget.check_depth(mapping->depth));
