@@ -71,11 +71,10 @@ class Chat {
     engine_.session->rewind(keep);
     seen_.assign(ids.begin(), ids.end());
     const std::size_t limit = options_.max_tokens == 0 ? engine_.session->context() : options_.max_tokens;
-    auto generation = runtime::generate(
-        *engine_.session, std::span(ids).subspan(keep), limit, sampler_, [](std::string_view piece) {
-          return std::fwrite(piece.data(), 1, piece.size(), stdout) == piece.size() &&
-                 std::fflush(stdout) == 0 && !interrupted();
-        });
+    TextOutput output(true);
+    auto generation =
+        runtime::generate(*engine_.session, std::span(ids).subspan(keep), limit, sampler_,
+                          [&](std::string_view piece) { return output.write(piece) && !interrupted(); });
     if (!generation) {
       engine_.session->rewind(0);
       seen_.clear();

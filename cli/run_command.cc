@@ -73,13 +73,11 @@ int run(Options& o) {
   const auto ids = encode(o, *engine->model, o.prompt);
   if (!ids) return print_error(ids.error().message);
   bool broken_pipe = false;
+  TextOutput output(o.chat);
   runtime::Sampler sampler(o.engine.sampling);
   const auto generation =
       runtime::generate(*engine->session, *ids, o.max_tokens, sampler, [&](std::string_view piece) {
-        if (!o.json) {
-          broken_pipe =
-              std::fwrite(piece.data(), 1, piece.size(), stdout) != piece.size() || std::fflush(stdout) != 0;
-        }
+        if (!o.json) broken_pipe = !output.write(piece);
         return !broken_pipe && !interrupted();
       });
   if (!generation) return print_error(generation.error().message);

@@ -35,6 +35,14 @@ std::string human_seconds(double seconds) {
 
 }  // namespace
 
+bool TextOutput::write(std::string_view piece) {
+  if (at_start_) {
+    piece.remove_prefix(std::min(piece.find_first_not_of(" \n"), piece.size()));
+    at_start_ = piece.empty();
+  }
+  return std::fwrite(piece.data(), 1, piece.size(), stdout) == piece.size() && std::fflush(stdout) == 0;
+}
+
 ProgressLine::ProgressLine(bool enabled) : enabled_(enabled && ::isatty(STDERR_FILENO) == 1) {}
 
 ProgressLine::~ProgressLine() {

@@ -26,6 +26,17 @@ class ProgressLine {
   Clock::time_point last_;
 };
 
+// Generated text on stdout, piece by piece. An answer of a chat stands alone, so the space with which many
+// models begin one after "Assistant:" is not shown.
+class TextOutput {
+ public:
+  explicit TextOutput(bool is_answer) : at_start_(is_answer) {}
+  bool write(std::string_view piece);  // false: stdout is closed or full
+
+ private:
+  bool at_start_;
+};
+
 // From here on Ctrl-C (and SIGTERM) only sets a flag; a second one ends the program at once.
 void catch_interrupts();
 bool interrupted();

@@ -324,7 +324,14 @@ Status Gguf::place_tensors() {
     alignment_ = *value;
   }
   data_start_ = (data_start_ + alignment_ - 1) / alignment_ * alignment_;
-  const std::uint64_t available = data_start_ > file_.size() ? 0 : file_.size() - data_start_;
+  if (!tensors_.empty() && data_start_ > file_.size()) {
+    return fail(
+        "{}: the file ends with its header, after {} bytes, and the tensors are missing; it is truncated: "
+        "copy "
+        "or convert it again",
+        where_, file_.size());
+  }
+  const std::uint64_t available = tensors_.empty() ? 0 : file_.size() - data_start_;
   const auto by_offset = sorted_order(tensors_.size(), [&](std::size_t i) { return tensors_[i].offset; });
   for (std::size_t i = 0; i < by_offset.size(); ++i) {
     GgufTensor& t = tensors_[by_offset[i]];

@@ -6,28 +6,16 @@
 #include <string>
 
 #include "runtime/chat_template/chat_template.h"
+#include "tests/chat_template/fixed_time.h"
 
 namespace {
 
 using Json = nlohmann::ordered_json;
 using sterna::runtime::ChatTemplate;
 
-std::tm fixed_time() {
-  std::tm time{};
-  time.tm_year = 124;
-  time.tm_mon = 6;
-  time.tm_mday = 26;
-  time.tm_hour = 14;
-  time.tm_min = 3;
-  time.tm_sec = 5;
-  time.tm_wday = 5;
-  time.tm_yday = 207;
-  return time;
-}
-
 Json render(const Json& request) {
   sterna::runtime::TemplateLimits limits;
-  limits.clock = fixed_time;
+  limits.clock = sterna::runtime::fixed_time;
   auto parsed = ChatTemplate::parse(request["template"].get<std::string>(), "test", limits);
   if (!parsed) return {{"error", parsed.error().message}};
   auto rendered = parsed->render(request["context"]);

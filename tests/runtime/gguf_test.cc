@@ -58,6 +58,21 @@ TEST(Gguf, EveryTruncationIsAnErrorThatNamesTheFile) {
   }
 }
 
+// Its data would begin behind the end of the file, and no byte is missing: found by the fuzzer.
+TEST(Gguf, AnEmptyTensorIsRefusedWhereTheFileEndsWithItsHeader) {
+  convert::GgufHeader header;
+  header.add("general.architecture", std::string_view("test"));
+  const std::uint64_t shape[] = {0};
+  header.add_tensor("empty", shape, ggml_id::i8, 0);
+  auto bytes = header.serialize(32);
+  while (bytes.back() == std::byte{0}) bytes.pop_back();  // the padding, the offset, three bytes of the type
+  bytes.resize(bytes.size() + 3 + sizeof(std::uint64_t));
+  ASSERT_NE(bytes.size() % 32, 0U);
+  const auto gguf = Gguf::parse(bytes, "short.gguf");
+  ASSERT_FALSE(gguf);
+  EXPECT_THAT(gguf.error().message, HasSubstr("short.gguf: the file ends with its header"));
+}
+
 // Under the address sanitizer: whatever the bytes say, reading stays inside them. Values are read, too,
 // because arrays are decoded only then.
 TEST(Gguf, MutationsNeverReadOutside) {
