@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "convert/convert.h"
+#include "runtime/cpu_count.h"
 
 namespace sterna::cli {
 namespace {
@@ -66,7 +67,7 @@ int run(const Options& o) {
   options.embedding = o.embedding == "keep"   ? convert::EmbeddingForm::keep
                       : o.embedding == "bf16" ? convert::EmbeddingForm::bf16
                                               : convert::EmbeddingForm::int8;
-  runtime::ThreadPool pool(o.threads == 0 ? runtime::ThreadPool::default_threads() : o.threads);
+  runtime::ThreadPool pool(o.threads == 0 ? runtime::usable_cores() : o.threads);
   const auto start = std::chrono::steady_clock::now();
   auto report = [&] {
     ProgressLine line(!o.quiet);
@@ -105,7 +106,8 @@ Command add_convert(CLI::App& app) {
   app.add_option("--embedding", options->embedding,
                  "embedding and head: int8 (a scale per row, the default), bf16, or keep (as stored)")
       ->check(CLI::IsMember({"keep", "bf16", "int8"}));
-  app.add_option("-t,--threads", options->threads, "threads (default: all CPUs of this process)")
+  app.add_option("-t,--threads", options->threads,
+                 "threads (default: the physical cores that this process may use)")
       ->check(CLI::Range(1, 1024));
   app.add_flag("--json", options->json, "print the summary as JSON");
   app.add_flag("-q,--quiet", options->quiet, "no summary, no progress");

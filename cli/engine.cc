@@ -7,6 +7,7 @@
 
 #include "convert/hf_model.h"
 #include "kernels/registry.h"
+#include "runtime/cpu_count.h"
 
 namespace sterna::cli {
 namespace {
@@ -28,8 +29,9 @@ Result<const kernels::Kernels*> choose_kernels() {
 void EngineOptions::add_to(CLI::App& app) {
   app.add_option("model,-m,--model", model, "Sterna file, or Hugging Face directory to run as it is")
       ->required();
-  app.add_option("-t,--threads", threads, "threads (default: all CPUs of this process)")
+  app.add_option("-t,--threads", threads, "threads (default: the physical cores that this process may use)")
       ->check(CLI::Range(1, 1024));
+  app.add_flag("--pin", pin, "keep each thread on one CPU");
   app.add_option("-c,--context", context, "positions of the context (default: the model's, at most 4096)");
   app.add_option("-b,--batch", batch, "tokens of one prefill step")
       ->check(CLI::Range(1, 4096))
@@ -62,7 +64,7 @@ Result<Engine> start_engine(EngineOptions& options) {
   Engine engine;
   engine.isa = table->name;
   engine.pool = std::make_unique<runtime::ThreadPool>(
-      options.threads == 0 ? runtime::ThreadPool::default_threads() : options.threads);
+      options.threads == 0 ? runtime::usable_cores() : options.threads, options.pin);
   runtime::LoadOptions load;
   load.map = !options.no_mmap;
   load.verify = !options.no_verify;

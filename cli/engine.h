@@ -22,6 +22,7 @@ struct EngineOptions {
   std::uint32_t context = 0;
   std::uint32_t batch = 128;
   std::string kv = "f16";
+  bool pin = false;
   bool no_mmap = false;
   bool no_verify = false;
   runtime::SamplingOptions sampling;

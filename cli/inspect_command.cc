@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "convert/inspect.h"
+#include "runtime/cpu_count.h"
 
 namespace sterna::cli {
 namespace {
@@ -133,7 +134,7 @@ void print_text(const Inspection& i) {
 }
 
 int run(const Options& o) {
-  runtime::ThreadPool pool(o.threads == 0 ? runtime::ThreadPool::default_threads() : o.threads);
+  runtime::ThreadPool pool(o.threads == 0 ? runtime::usable_cores() : o.threads);
   const auto inspection = convert::inspect(o.path, o.verify, pool);
   if (!inspection) return print_error(inspection.error().message);
   if (o.json) {
@@ -152,7 +153,8 @@ Command add_inspect(CLI::App& app) {
       ->required();
   app.add_flag("--json", options->json, "print everything as JSON");
   app.add_flag("--verify", options->verify, "compare every tensor of a Sterna file with its checksum");
-  app.add_option("-t,--threads", options->threads, "threads (default: all CPUs of this process)")
+  app.add_option("-t,--threads", options->threads,
+                 "threads (default: the physical cores that this process may use)")
       ->check(CLI::Range(1, 1024));
   app.footer("\nExample:\n  sterna inspect model.gguf --verify");
   return [options] { return run(*options); };

@@ -24,6 +24,9 @@ inline void dots(const std::uint8_t* row, std::size_t row_bytes, const float* x,
   };
   const std::size_t whole = n / kLanes * kLanes;
   for (std::size_t c = 0; c < whole; c += kLanes) {
+    if (rows > 1 && c * dense_bytes(type) % 64 == 0) {
+      for (std::size_t r = 0; r < rows; ++r) prefetch_ahead(row + r * row_bytes + c * dense_bytes(type));
+    }
     step(c, load<isa, type>, [](const float* p) { return F::load(p); });
   }
   if (const std::size_t rest = n - whole; rest != 0) {

@@ -1,5 +1,5 @@
-// The lanes as xsimd batches: arithmetic for every instruction set at once. avx2.h and neon.h name the
-// architecture and add what xsimd has no stable name for (conversions, bit tricks, trees).
+// The lanes as xsimd batches: arithmetic for every instruction set at once. avx2.h, avx512.h and neon.h name
+// the architecture and add what xsimd has no stable name for (conversions, bit tricks, trees).
 #pragma once
 
 #include <xsimd/xsimd.hpp>
@@ -10,6 +10,10 @@ namespace sterna::kernels {
 
 template <Isa isa>
 struct XsimdArch;
+
+// The functions below that end in LaneOps.
+template <Isa isa>
+struct LaneOps;
 
 template <Isa isa>
 struct F32x16 {
@@ -37,12 +41,12 @@ struct F32x16 {
     unrolled<kBatches>([&](auto i) { v[i].store_unaligned(p + i * Batch::size); });
   }
 
-  static F32x16 load_f16(const Float16Bits* p);
-  static F32x16 load_bf16(const BFloat16Bits* p);
-  static F32x16 load_i8(const std::int8_t* p);
-  static F32x16 load_i32(const std::int32_t* p);
-  void store_f16(Float16Bits* p) const;
-  void store_i8(std::int8_t* p) const;
+  static F32x16 load_f16(const Float16Bits* p) { return LaneOps<isa>::load_f16(p); }
+  static F32x16 load_bf16(const BFloat16Bits* p) { return LaneOps<isa>::load_bf16(p); }
+  static F32x16 load_i8(const std::int8_t* p) { return LaneOps<isa>::load_i8(p); }
+  static F32x16 load_i32(const std::int32_t* p) { return LaneOps<isa>::load_i32(p); }
+  void store_f16(Float16Bits* p) const { LaneOps<isa>::store_f16(*this, p); }
+  void store_i8(std::int8_t* p) const { LaneOps<isa>::store_i8(*this, p); }
 
   friend F32x16 operator+(F32x16 a, F32x16 b) {
     return map([&](std::size_t i) { return a.v[i] + b.v[i]; });
@@ -68,9 +72,9 @@ struct F32x16 {
     return map([this](std::size_t i) { return xsimd::abs(v[i]); });
   }
 
-  [[nodiscard]] F32x16 times_pow2(F32x16 t) const;
-  [[nodiscard]] float sum() const;
-  [[nodiscard]] float maximum() const;
+  [[nodiscard]] F32x16 times_pow2(F32x16 t) const { return LaneOps<isa>::times_pow2(*this, t); }
+  [[nodiscard]] float sum() const { return LaneOps<isa>::sum(*this); }
+  [[nodiscard]] float maximum() const { return LaneOps<isa>::maximum(*this); }
 };
 
 }  // namespace sterna::kernels

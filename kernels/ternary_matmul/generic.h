@@ -1,5 +1,4 @@
-// The loops around the one hand-written primitive, TernaryTiles<isa>::accumulate (scalar.cc, avx2.cc,
-// neon.cc).
+// The loops around the one hand-written primitive, TernaryTiles<isa>::accumulate.
 #pragma once
 
 #include "kernels/lanes/lanes.h"
@@ -7,19 +6,34 @@
 
 namespace sterna::kernels {
 
-// The part of a block that lies in one group: up to eight tiles, the planes of each one after the other.
+// Tiles next to each other in one block, the planes of each one after the other; the same tiles of the next
+// block lie block_bytes further on.
 struct TileRun {
   const std::uint8_t* codes;
   std::size_t tiles;
+  std::size_t block_bytes;
+
+  // Where the same tiles of the blocks lie that come next: what to prefetch.
+  template <std::size_t blocks>
+  [[nodiscard, gnu::always_inline]] std::size_t ahead() const {
+    return blocks * block_bytes > kPrefetchBytes ? blocks * block_bytes : kPrefetchBytes;
+  }
 };
 
-// template <std::size_t planes, std::size_t tokens>
-// static void accumulate(TileRun run, const std::int8_t* q, std::size_t q_stride, std::int32_t* d):
-//     d[16t + r] += sum over the run's columns c of code(r, c) * q[t * q_stride + c]
+// template <std::size_t planes, std::size_t blocks, std::size_t tokens>
+// static void accumulate(const TileRun& run, const std::int8_t* q, std::size_t q_stride, std::int32_t* d):
+//     d[16 (b * tokens + t) + r] += sum over the run's columns c of code(16 b + r, c) * q[t * q_stride + c]
 // where code(r, c) = sum over the planes of 3^(planes - 1 - plane) * the plane's code: W(r, c) plus an
 // offset.
+//
+//   kRunGroups  groups of 128 columns that a run may have, so that nothing overflows (ternary_matmul.h)
+//   kBlocks<planes>  blocks at once where there is one token; with several tokens it is one block
+//   Tokens      TokenSteps of the numbers of tokens at once, falling, the last one 1
 template <Isa isa>
 struct TernaryTiles;
+
+template <std::size_t... counts>
+struct TokenSteps {};
 
 inline constexpr std::size_t kGroupTiles = kGroupColumns / kTileColumns;
 
@@ -27,37 +41,52 @@ constexpr std::int32_t plane_weight(std::size_t planes, std::size_t plane) {
   return plane + 1 == planes ? 1 : 3 * plane_weight(planes, plane + 1);
 }
 
-// d[16t + r] = -(offset * sum of q over the groups): what the sum of code * q will be too large by.
-template <Isa isa, std::size_t planes, std::size_t tokens>
-inline void start_dots(const QuantizedView& x, std::size_t token, std::size_t first_group, std::size_t groups,
+// Which part of a product is computed at once; the compiler knows how large it is.
+template <std::size_t planes_, std::size_t blocks_, std::size_t tokens_>
+struct Part {
+  static constexpr std::size_t planes = planes_;
+  static constexpr std::size_t blocks = blocks_;
+  static constexpr std::size_t tokens = tokens_;
+  static constexpr std::size_t sums = blocks * tokens;  // times 16 rows
+  std::size_t block;
+  std::size_t token;
+};
+
+// Fills d: -(offset * sum of q over the groups), what the sum of code * q will be too large by.
+template <class P>
+inline void start_dots(const QuantizedView& x, P part, std::size_t first_group, std::size_t groups,
                        std::int32_t* d) {
-  constexpr std::int32_t code_offset = planes == 1 ? 1 : planes == 2 ? 4 : 13;
-  for (std::size_t t = 0; t < tokens; ++t) {
+  constexpr std::int32_t code_offset = P::planes == 1 ? 1 : P::planes == 2 ? 4 : 13;
+  for (std::size_t t = 0; t < P::tokens; ++t) {
     std::int32_t sum = 0;
-    for (std::size_t g = 0; g < groups; ++g) sum += x.sums[(token + t) * x.sum_stride + first_group + g];
-    for (std::size_t r = 0; r < kTileRows; ++r) d[kTileRows * t + r] = -code_offset * sum;
+    for (std::size_t g = 0; g < groups; ++g) sum += x.sums[(part.token + t) * x.sum_stride + first_group + g];
+    for (std::size_t b = 0; b < P::blocks; ++b) {
+      std::int32_t* out = d + (b * P::tokens + t) * kTileRows;
+      for (std::size_t r = 0; r < kTileRows; ++r) out[r] = -code_offset * sum;
+    }
   }
 }
 
-// d[16t + r] += sum over the columns of `group` of code(r, c) * q[token + t, c], for one block.
-template <Isa isa, std::size_t planes, std::size_t tokens>
-inline void group_dots(const TernaryView& w, const QuantizedView& x, std::size_t block, std::size_t group,
-                       std::size_t token, std::int32_t* d) {
+// d += code * q over the columns of `groups` groups.
+template <Isa isa, class P>
+inline void group_dots(const TernaryView& w, const QuantizedView& x, P part, std::size_t group,
+                       std::size_t groups, std::int32_t* d) {
   const std::size_t first = group * kGroupTiles;
   const std::size_t left = w.tiles() - first;
-  const TileRun run{w.codes + (block * w.tiles() + first) * planes * kTileBytes,
-                    left < kGroupTiles ? left : kGroupTiles};
-  TernaryTiles<isa>::template accumulate<planes, tokens>(run, x.q + token * x.stride + group * kGroupColumns,
-                                                         x.stride, d);
+  const std::size_t block_bytes = w.tiles() * P::planes * kTileBytes;
+  const TileRun run{w.codes + part.block * block_bytes + first * P::planes * kTileBytes,
+                    left < groups * kGroupTiles ? left : groups * kGroupTiles, block_bytes};
+  TernaryTiles<isa>::template accumulate<P::planes, P::blocks, P::tokens>(
+      run, x.q + part.token * x.stride + group * kGroupColumns, x.stride, d);
 }
 
 // D over all columns.
-template <Isa isa, std::size_t planes, std::size_t tokens>
-inline void block_dots(const TernaryView& w, const QuantizedView& x, std::size_t block, std::size_t token,
-                       std::int32_t* d) {
+template <Isa isa, class P>
+inline void all_dots(const TernaryView& w, const QuantizedView& x, P part, std::int32_t* d) {
+  constexpr std::size_t step = TernaryTiles<isa>::kRunGroups;
   const std::size_t groups = round_up(w.columns, kGroupColumns) / kGroupColumns;
-  start_dots<isa, planes, tokens>(x, token, 0, groups, d);
-  for (std::size_t g = 0; g < groups; ++g) group_dots<isa, planes, tokens>(w, x, block, g, token, d);
+  start_dots(x, part, 0, groups, d);
+  for (std::size_t g = 0; g < groups; g += step) group_dots<isa>(w, x, part, g, step, d);
 }
 
 template <Isa isa>
@@ -78,41 +107,57 @@ inline F32x16<isa> load_scale(const TernaryView& w) {
   return F32x16<isa>::broadcast(first[0]);
 }
 
-// One block, `tokens` tokens: the sums of the products and scales in the lanes (row = lane).
-template <Isa isa, std::size_t planes, std::size_t tokens>
-inline void block_sums(const TernaryView& w, const QuantizedView& x, std::size_t block, std::size_t token,
-                       F32x16<isa>* sums) {
+// The sums of the products and scales in the lanes (row = lane).
+template <Isa isa, class P>
+inline void scaled_sums(const TernaryView& w, const QuantizedView& x, P part, F32x16<isa>* sums) {
   using F = F32x16<isa>;
-  alignas(64) std::int32_t d[tokens * kTileRows];
-  unrolled<tokens>([&](auto t) { sums[t] = F::zero(); });
-  const auto add_scaled = [&](F scale) {
-    unrolled<tokens>([&](auto t) { sums[t] = sums[t] + scale * F::load_i32(d + kTileRows * t); });
-  };
+  alignas(64) std::int32_t d[P::sums * kTileRows];
   if (w.group == 0) {
-    block_dots<isa, planes, tokens>(w, x, block, token, d);
-    return add_scaled(load_scale<isa>(w));
+    all_dots<isa>(w, x, part, d);
+    const F scale = load_scale<isa>(w);
+    unrolled<P::sums>([&](auto i) { sums[i] = F::zero() + scale * F::load_i32(d + kTileRows * i); });
+    return;
   }
+  unrolled<P::sums>([&](auto i) { sums[i] = F::zero(); });
   for (std::size_t g = 0; g < w.groups(); ++g) {
-    start_dots<isa, planes, tokens>(x, token, g, 1, d);
-    group_dots<isa, planes, tokens>(w, x, block, g, token, d);
-    add_scaled(load_scales<isa>(w, block, g));
+    start_dots(x, part, g, 1, d);
+    group_dots<isa>(w, x, part, g, 1, d);
+    unrolled<P::blocks>([&](auto b) __attribute__((always_inline)) {
+      const F scale = load_scales<isa>(w, part.block + b, g);
+      unrolled<P::tokens>([&](auto t) __attribute__((always_inline)) {
+        constexpr std::size_t i = b * P::tokens + t;
+        sums[i] = sums[i] + scale * F::load_i32(d + kTileRows * i);
+      });
+    });
   }
 }
 
-inline constexpr std::size_t kTokensAtOnce = 4;
-
-// body(tokens, token, block): all tokens of a block, in fours and then one at a time, while its codes are
-// in the cache (16 rows x 8640 columns x 3 planes are 104 kB).
-template <class Body>
-[[gnu::always_inline]] inline void for_each_block(std::size_t tokens, std::size_t block_begin,
-                                                  std::size_t block_end, Body&& body) {
-  for (std::size_t block = block_begin; block < block_end; ++block) {
-    std::size_t token = 0;
-    for (; token + kTokensAtOnce <= tokens; token += kTokensAtOnce) {
-      body(Index<kTokensAtOnce>{}, token, block);
+// body(Part) for all tokens of `blocks` blocks, as many at once as the steps allow.
+template <std::size_t planes, std::size_t blocks, std::size_t... steps, class Body>
+[[gnu::always_inline]] inline void for_tokens(TokenSteps<steps...>, std::size_t tokens, std::size_t block,
+                                              Body&& body) {
+  std::size_t token = 0;
+  const auto step = [&](auto count) __attribute__((always_inline)) {
+    for (; token + count <= tokens; token += count) {
+      if constexpr (count == 1) {
+        body(Part<planes, blocks, count>{block, token});
+      } else {
+        for (std::size_t b = 0; b < blocks; ++b) body(Part<planes, 1, count>{block + b, token});
+      }
     }
-    for (; token < tokens; ++token) body(Index<1>{}, token, block);
-  }
+  };
+  (step(Index<steps>{}), ...);
+}
+
+// All tokens of a block, while its codes are in the cache (16 rows x 8640 columns x 3 planes are 104 kB).
+template <Isa isa, std::size_t planes, class Body>
+[[gnu::always_inline]] inline void for_each_part(std::size_t tokens, std::size_t block_begin,
+                                                 std::size_t block_end, Body&& body) {
+  constexpr std::size_t blocks = TernaryTiles<isa>::template kBlocks<planes>;
+  const typename TernaryTiles<isa>::Tokens steps;
+  std::size_t block = block_begin;
+  for (; block + blocks <= block_end; block += blocks) for_tokens<planes, blocks>(steps, tokens, block, body);
+  for (; block < block_end; ++block) for_tokens<planes, 1>(steps, tokens, block, body);
 }
 
 template <class Body>
@@ -134,13 +179,15 @@ void ternary_matmul(const TernaryView& w, const QuantizedView& x, std::size_t bl
                     std::size_t block_end, float* y, std::size_t y_stride) {
   using F = F32x16<isa>;
   with_planes(w.planes, [&](auto planes) {
-    for_each_block(x.tokens, block_begin, block_end, [&](auto tokens, std::size_t token, std::size_t block) {
-      F sums[tokens];
-      block_sums<isa, planes, tokens>(w, x, block, token, sums);
-      const std::size_t row = block * kTileRows;
-      for (std::size_t t = 0; t < tokens; ++t) {
-        const F result = F::broadcast(x.inverse_scale[token + t]) * sums[t];
-        float* out = y + (token + t) * y_stride + row;
+    for_each_part<isa, planes>(x.tokens, block_begin, block_end, [&](auto part) {
+      using P = decltype(part);
+      F sums[P::sums];
+      scaled_sums<isa>(w, x, part, sums);
+      for (std::size_t i = 0; i < P::sums; ++i) {
+        const std::size_t row = (part.block + i / P::tokens) * kTileRows;
+        const std::size_t token = part.token + i % P::tokens;
+        const F result = F::broadcast(x.inverse_scale[token]) * sums[i];
+        float* out = y + token * y_stride + row;
         row + kTileRows <= w.rows ? result.store(out) : store_first<isa>(result, out, w.rows - row);
       }
     });
@@ -151,13 +198,15 @@ template <Isa isa>
 void ternary_dot(const TernaryView& w, const QuantizedView& x, std::size_t block_begin, std::size_t block_end,
                  std::int32_t* d, std::size_t d_stride) {
   with_planes(w.planes, [&](auto planes) {
-    for_each_block(x.tokens, block_begin, block_end, [&](auto tokens, std::size_t token, std::size_t block) {
-      alignas(64) std::int32_t sums[tokens * kTileRows];
-      block_dots<isa, planes, tokens>(w, x, block, token, sums);
-      const std::size_t row = block * kTileRows;
-      const std::size_t rows = w.rows - row < kTileRows ? w.rows - row : kTileRows;
-      for (std::size_t t = 0; t < tokens; ++t) {
-        __builtin_memcpy(d + (token + t) * d_stride + row, sums + t * kTileRows, rows * sizeof(std::int32_t));
+    for_each_part<isa, planes>(x.tokens, block_begin, block_end, [&](auto part) {
+      using P = decltype(part);
+      alignas(64) std::int32_t sums[P::sums * kTileRows];
+      all_dots<isa>(w, x, part, sums);
+      for (std::size_t i = 0; i < P::sums; ++i) {
+        const std::size_t row = (part.block + i / P::tokens) * kTileRows;
+        const std::size_t rows = w.rows - row < kTileRows ? w.rows - row : kTileRows;
+        __builtin_memcpy(d + (part.token + i % P::tokens) * d_stride + row, sums + i * kTileRows,
+                         rows * sizeof(std::int32_t));
       }
     });
   });

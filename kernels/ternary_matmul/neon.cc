@@ -8,6 +8,10 @@ namespace sterna::kernels {
 // register; the bounds are in ternary_matmul.h. A register of codes is four rows ("quad").
 template <>
 struct TernaryTiles<Isa::neon> {
+  static constexpr std::size_t kRunGroups = 1;
+  template <std::size_t planes>
+  static constexpr std::size_t kBlocks = 1;
+  using Tokens = TokenSteps<4, 1>;
   static constexpr std::size_t kQuadRows = 4;
   static constexpr std::size_t kQuadBytes = 16;
 
@@ -30,8 +34,8 @@ struct TernaryTiles<Isa::neon> {
 
   // `quads` times 4 rows for all tokens; 4 x 1 and 2 x 4 accumulators pairs fill 8 and 16 of 32 registers.
   template <std::size_t tokens, std::size_t quads, std::int32_t weight>
-  static void run_rows(TileRun run, std::size_t tile_stride, const std::int8_t* q, std::size_t q_stride,
-                       std::int32_t* d) {
+  static void run_rows(const TileRun& run, std::size_t tile_stride, const std::int8_t* q,
+                       std::size_t q_stride, std::int32_t* d) {
     const uint8x16_t mask = vdupq_n_u8(3);
     Sums sums[tokens][quads];
     unrolled<tokens * quads>([&](auto i) { sums[i / quads][i % quads] = {vdupq_n_s16(0), vdupq_n_s16(0)}; });
@@ -61,12 +65,12 @@ struct TernaryTiles<Isa::neon> {
     });
   }
 
-  template <std::size_t planes, std::size_t tokens>
-  static void accumulate(TileRun run, const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
+  template <std::size_t planes, std::size_t blocks, std::size_t tokens>
+  static void accumulate(const TileRun& run, const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
     constexpr std::size_t quads = tokens == 1 ? 4 : 2;
     unrolled<planes>([&](auto plane) {
       for (std::size_t k = 0; k < kTileRows / kQuadRows; k += quads) {
-        const TileRun rows{run.codes + plane * kTileBytes + k * kQuadBytes, run.tiles};
+        const TileRun rows{run.codes + plane * kTileBytes + k * kQuadBytes, run.tiles, run.block_bytes};
         run_rows<tokens, quads, plane_weight(planes, plane)>(rows, planes * kTileBytes, q, q_stride,
                                                              d + k * kQuadRows);
       }

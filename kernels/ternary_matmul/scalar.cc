@@ -10,6 +10,11 @@ namespace sterna::kernels {
 // [-128 * 26, 127 * 26]; four of them fit in int16.
 template <>
 struct TernaryTiles<Isa::scalar> {
+  static constexpr std::size_t kRunGroups = 128;  // int32 sums: |d| itself is the bound
+  template <std::size_t planes>
+  static constexpr std::size_t kBlocks = 1;
+  using Tokens = TokenSteps<4, 1>;
+
   static constexpr std::size_t kFields = 4;
   using Codes = std::int16_t[kFields][kTileBytes];
 
@@ -43,8 +48,8 @@ struct TernaryTiles<Isa::scalar> {
     }
   }
 
-  template <std::size_t planes, std::size_t tokens>
-  static void accumulate(TileRun run, const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
+  template <std::size_t planes, std::size_t blocks, std::size_t tokens>
+  static void accumulate(const TileRun& run, const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
     std::int32_t sums[tokens][kTileBytes] = {};
     for (std::size_t tile = 0; tile < run.tiles; ++tile) {
       Codes codes;

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <thread>
 #include <vector>
 
 namespace sterna::runtime {
@@ -23,7 +25,8 @@ TEST(ThreadPool, CoversEveryIndexOnceInRangesOfTheGrain) {
           for (std::size_t i = begin; i < end; ++i) ++seen[i];
         });
         for (const auto& count : seen) ASSERT_EQ(count, 1);
-        for (const auto& count : used) ASSERT_LE(count, 1);
+        for (const auto& count : used)
+          ASSERT_LE(count, static_cast<int>(ThreadPool::kRangesPerWorker * threads));
       }
     }
   }
@@ -43,7 +46,41 @@ TEST(ThreadPool, RunsFollowEachOther) {
     EXPECT_EQ(values[values.size() - 1 - i], 2000L * static_cast<long>(i));
 }
 
-TEST(ThreadPool, DefaultIsWhatTheProcessMayUse) { EXPECT_GE(ThreadPool::default_threads(), 1U); }
+// Workers have gone to sleep between the runs, or are about to.
+TEST(ThreadPool, SleepingWorkersAreWoken) {
+  ThreadPool pool(3);
+  for (const int microseconds : {0, 30, 50, 60, 70, 2000}) {
+    for (int round = 0; round < 20; ++round) {
+      std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
+      std::atomic<std::size_t> sum{0};
+      pool.run(100, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+        for (std::size_t i = begin; i < end; ++i) sum += i;
+      });
+      ASSERT_EQ(sum, 4950U);
+    }
+  }
+}
+
+// More threads than any machine here has cores: ranges of threads that are not running must not be waited for
+// before they begin.
+TEST(ThreadPool, ManyThreadsOnFewCoresFinish) {
+  ThreadPool pool(40);
+  std::atomic<std::size_t> sum{0};
+  for (int round = 0; round < 200; ++round) {
+    pool.run(1000, 1, [&](std::size_t begin, std::size_t end, std::size_t) { sum += end - begin; });
+  }
+  EXPECT_EQ(sum, 200000U);
+}
+
+TEST(ThreadPool, PinnedThreadsComputeTheSame) {
+  std::thread([] {  // the calling thread is pinned, too: not the one of the other tests
+    ThreadPool pool(2, true);
+    std::atomic<std::size_t> sum{0};
+    pool.run(10, 1, [&](std::size_t begin, std::size_t end, std::size_t) { sum += end - begin; });
+    EXPECT_EQ(sum, 10U);
+  })
+      .join();
+}
 
 }  // namespace
 }  // namespace sterna::runtime

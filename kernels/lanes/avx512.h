@@ -1,0 +1,72 @@
+// The lanes in one 512-bit register.
+#pragma once
+
+#include <immintrin.h>
+
+#include "kernels/lanes/simd.h"
+
+namespace sterna::kernels {
+
+template <>
+struct XsimdArch<Isa::avx512> {
+  using type = xsimd::avx512f;
+};
+
+template <Isa isa>
+struct Avx512LaneOps {
+  using F = F32x16<isa>;
+  using Batch = typename F::Batch;
+
+  static F load_f16(const Float16Bits* p) {
+    return {{_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}};
+  }
+
+  static F load_bf16(const BFloat16Bits* p) {
+    const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return {{_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16))}};
+  }
+
+  static F load_i8(const std::int8_t* p) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return {{_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes))}};
+  }
+
+  static F load_i32(const std::int32_t* p) { return {{_mm512_cvtepi32_ps(_mm512_loadu_si512(p))}}; }
+
+  static void store_f16(const F& x, Float16Bits* p) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(x.v[0], _MM_FROUND_TO_NEAREST_INT));
+  }
+
+  static void store_i8(const F& x, std::int8_t* p) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x.v[0])));
+  }
+
+  static F times_pow2(const F& x, const F& t) {
+    const __m512i bias = _mm512_set1_epi32(127);
+    const __m512i magic = _mm512_castps_si512(_mm512_set1_ps(kRoundingMagic));
+    const __m512i n = _mm512_sub_epi32(_mm512_castps_si512(t.v[0]), magic);
+    const __m512i half = _mm512_srai_epi32(n, 1);
+    const __m512i rest = _mm512_sub_epi32(n, half);
+    return {{x.v[0] * Batch(_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(half, bias), 23))) *
+             Batch(_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(rest, bias), 23)))}};
+  }
+
+  static float sum(const F& x) {
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x.v[0]), _mm512_extractf32x8_ps(x.v[0], 1));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  }
+
+  static float maximum(const F& x) {  // maxps is a > b ? a : b
+    const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(x.v[0]), _mm512_extractf32x8_ps(x.v[0], 1));
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+  }
+};
+
+template <>
+struct LaneOps<Isa::avx512> : Avx512LaneOps<Isa::avx512> {};
+
+}  // namespace sterna::kernels

@@ -1,0 +1,16 @@
+// The lanes of NEON, compiled for its matrix products.
+#pragma once
+
+#include "kernels/lanes/neon.h"
+
+namespace sterna::kernels {
+
+template <>
+struct XsimdArch<Isa::neoni8mm> {
+  using type = xsimd::neon64;
+};
+
+template <>
+struct LaneOps<Isa::neoni8mm> : NeonLaneOps<Isa::neoni8mm> {};
+
+}  // namespace sterna::kernels

@@ -1,0 +1,21 @@
+#include "kernels/lanes/avx512vnni.h"
+
+#include "kernels/ternary_matmul/vector512.h"
+#include "kernels/ternary_matmul/vnni.h"
+
+namespace sterna::kernels {
+
+// 32 registers: 24 accumulators, beside 4 fields.
+template <>
+struct TernaryTiles<Isa::avx512vnni> : VnniTiles<Vector512<Isa::avx512vnni>, 3> {
+  template <std::size_t planes>
+  static constexpr std::size_t kBlocks = planes == 1 ? 2 : 1;
+  using Tokens = TokenSteps<24, 8, 4, 2, 1>;
+};
+
+template void ternary_matmul<Isa::avx512vnni>(const TernaryView&, const QuantizedView&, std::size_t,
+                                              std::size_t, float*, std::size_t);
+template void ternary_dot<Isa::avx512vnni>(const TernaryView&, const QuantizedView&, std::size_t, std::size_t,
+                                           std::int32_t*, std::size_t);
+
+}  // namespace sterna::kernels

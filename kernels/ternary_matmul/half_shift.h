@@ -1,0 +1,107 @@
+// The product without dot-product instructions: u8 x s8 pairs are summed in int16.
+//
+// Half-shift, plane by plane: masks 0x03 and 0x0C on the codes and on the codes >> 4. What 0x0C selects is
+// four times its code and has accumulators of its own, divided by 4 (exactly) when widened. A register of
+// codes takes 1 shift and 4 ands, and per token 4 maddubs, 4 adds and 4 broadcasts, which loads do without a
+// vector unit.
+// Joined planes, for several tokens; for one token that is no gain.
+#pragma once
+
+#include "kernels/ternary_matmul/joined.h"
+
+namespace sterna::kernels {
+
+template <class V>
+struct HalfShift {
+  using R = typename V::R;
+  static constexpr std::size_t kParts = kTileBytes / V::kBytes;
+  static constexpr std::size_t kPartRows = kTileRows / kParts;
+  static constexpr std::size_t kRunGroups = 1;
+
+  struct Sums {  // int16
+    R even;      // the columns 0-3 and 8-11 of each tile
+    R odd;       // the columns 4-7 and 12-15; with half-shift 4 times their products
+  };
+
+  // sums += codes of one part of a tile, field by field, times the activations of its columns
+  [[gnu::always_inline]] static void multiply(const R (&fields)[4], const std::int8_t* q, Sums& sums) {
+    unrolled<2>([&](auto i) __attribute__((always_inline)) {
+      sums.even = V::add16(sums.even, V::pairs16(fields[2 * i], V::broadcast4(q + 8 * i)));
+      sums.odd = V::add16(sums.odd, V::pairs16(fields[2 * i + 1], V::broadcast4(q + 8 * i + 4)));
+    });
+  }
+
+  [[gnu::always_inline]] static void split(R codes, R (&fields)[4]) {
+    const R low = V::set8(0x03);
+    const R high = V::set8(0x0C);
+    const R upper = V::template right<4>(codes);
+    fields[0] = V::both(codes, low);
+    fields[1] = V::both(codes, high);
+    fields[2] = V::both(upper, low);
+    fields[3] = V::both(upper, high);
+  }
+
+  template <std::size_t odd_shift>
+  [[gnu::always_inline]] static R total(const Sums& sums) {
+    return V::add32(V::widen(sums.even), V::template right_signed32<odd_shift>(V::widen(sums.odd)));
+  }
+
+  // One token and plane, all parts of the tiles of some blocks.
+  template <std::size_t blocks, std::int32_t weight>
+  static void run_plane(const TileRun& run, std::size_t tile_stride, const std::int8_t* q, std::int32_t* d) {
+    Sums sums[blocks * kParts] = {};
+    const std::size_t ahead = run.template ahead<blocks>();
+    for (std::size_t i = 0; i < run.tiles; ++i) {
+      unrolled<blocks * kParts>([&](auto n) __attribute__((always_inline)) {
+        const std::uint8_t* at =
+            run.codes + n / kParts * run.block_bytes + i * tile_stride + n % kParts * V::kBytes;
+        if (n % kParts == 0) prefetch_ahead(at, ahead);
+        R fields[4];
+        split(V::load(at), fields);
+        multiply(fields, q + i * kTileColumns, sums[n]);
+      });
+    }
+    unrolled<blocks * kParts>([&](auto n) { add_to<V, weight>(d + n * kPartRows, total<2>(sums[n])); });
+  }
+
+  // Several tokens: one part of the tiles, whose codes are split once, the tokens' accumulators in registers.
+  template <std::size_t planes, std::size_t tokens>
+  static void run_part(const TileRun& run, const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
+    Sums sums[tokens] = {};
+    R totals[tokens] = {};  // three planes only
+    for (std::size_t i = 0; i < run.tiles; ++i) {
+      const std::uint8_t* tile = run.codes + i * planes * kTileBytes;
+      R fields[4];
+      if constexpr (planes == 1) split(V::load(tile), fields);
+      if constexpr (planes != 1) split_joined<V, planes>(tile, fields);
+      unrolled<tokens>([&](auto t) __attribute__((always_inline)) {
+        Sums tile_sums = {};
+        multiply(fields, q + t * q_stride + i * kTileColumns, planes == 3 ? tile_sums : sums[t]);
+        if constexpr (planes == 3) {
+          totals[t] = V::add32(totals[t], V::widen(V::add16(tile_sums.even, tile_sums.odd)));
+        }
+      });
+    }
+    unrolled<tokens>([&](auto t) {
+      if constexpr (planes != 3) totals[t] = total < planes == 1 ? 2 : 0 > (sums[t]);
+      add_to<V, 1>(d + t * kTileRows, totals[t]);
+    });
+  }
+
+  template <std::size_t planes, std::size_t blocks, std::size_t tokens>
+  static void accumulate(const TileRun& run, const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
+    if constexpr (tokens == 1) {
+      unrolled<planes>([&](auto plane) {
+        const TileRun of_plane{run.codes + plane * kTileBytes, run.tiles, run.block_bytes};
+        run_plane<blocks, plane_weight(planes, plane)>(of_plane, planes * kTileBytes, q, d);
+      });
+    } else {
+      for (std::size_t part = 0; part < kParts; ++part) {
+        const TileRun of_part{run.codes + part * V::kBytes, run.tiles, run.block_bytes};
+        run_part<planes, tokens>(of_part, q, q_stride, d + part * kPartRows);
+      }
+    }
+  }
+};
+
+}  // namespace sterna::kernels

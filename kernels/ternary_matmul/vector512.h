@@ -1,0 +1,47 @@
+// The integer operations of 512-bit registers; the instruction set is part of the name, so that no file can
+// be linked to another one's copy.
+#pragma once
+
+#include <immintrin.h>
+
+#include "kernels/lanes/lanes.h"
+
+namespace sterna::kernels {
+
+template <Isa isa>
+struct Vector512 {
+  using R = __m512i;
+  static constexpr std::size_t kBytes = 64;
+
+  static R load(const void* p) { return _mm512_loadu_si512(p); }
+  static void store(void* p, R x) { _mm512_storeu_si512(p, x); }
+  static R set8(int x) { return _mm512_set1_epi8(static_cast<char>(x)); }
+  static R broadcast4(const std::int8_t* q) {
+    std::int32_t four = 0;
+    __builtin_memcpy(&four, q, sizeof four);
+    return _mm512_set1_epi32(four);
+  }
+  static R both(R x, R y) { return _mm512_and_si512(x, y); }
+  static R add8(R x, R y) { return _mm512_add_epi8(x, y); }
+  static R add16(R x, R y) { return _mm512_add_epi16(x, y); }
+  static R add32(R x, R y) { return _mm512_add_epi32(x, y); }
+  template <int bits>
+  static R right(R x) {
+    return _mm512_srli_epi16(x, bits);
+  }
+  template <int bits>
+  static R left32(R x) {
+    return _mm512_slli_epi32(x, bits);
+  }
+  template <int bits>
+  static R right_signed32(R x) {
+    return _mm512_srai_epi32(x, bits);
+  }
+  static R pairs16(R codes, R x) { return _mm512_maddubs_epi16(codes, x); }
+  static R widen(R x) { return _mm512_madd_epi16(x, _mm512_set1_epi16(1)); }
+#if defined(__AVX512VNNI__)
+  static R dot(R sums, R codes, R x) { return _mm512_dpbusd_epi32(sums, codes, x); }
+#endif
+};
+
+}  // namespace sterna::kernels
