@@ -16,5 +16,6 @@ Command add_convert(CLI::App& app);
 Command add_run(CLI::App& app);
 Command add_chat(CLI::App& app);
 Command add_inspect(CLI::App& app);
+Command add_bench(CLI::App& app);
 
 }  // namespace sterna::cli

@@ -10,7 +10,6 @@
 #include "runtime/cpu_count.h"
 
 namespace sterna::cli {
-namespace {
 
 Result<const kernels::Kernels*> choose_kernels() {
   const char* forced = std::getenv("STERNA_ISA");
@@ -23,8 +22,6 @@ Result<const kernels::Kernels*> choose_kernels() {
   return fail("STERNA_ISA={} is not an instruction set that this machine runs; it may be: {}",
               forced == nullptr ? "" : forced, names);
 }
-
-}  // namespace
 
 void EngineOptions::add_to(CLI::App& app) {
   app.add_option("model,-m,--model", model, "Sterna file, or Hugging Face directory to run as it is")

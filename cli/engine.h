@@ -39,6 +39,9 @@ struct Engine {
   double load_seconds = 0;
 };
 
+// The kernels of this machine, or those that STERNA_ISA names.
+Result<const kernels::Kernels*> choose_kernels();
+
 // Loads the model and opens a session. Chooses a seed if none was given and writes it back.
 Result<Engine> start_engine(EngineOptions& options);
 

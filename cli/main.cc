@@ -15,6 +15,7 @@ Examples:
   sterna chat bitnet.gguf
   sterna run bitnet.gguf -p "Once upon a time" -n 64
   sterna inspect bitnet.gguf
+  sterna bench bitnet.gguf
 
 Each command explains itself: sterna convert --help)";
 
@@ -33,6 +34,7 @@ int run(int argc, char** argv) {
   add("run", "Continue a text", sterna::cli::add_run);
   add("chat", "Talk with a model", sterna::cli::add_chat);
   add("inspect", "Show what is in a model file or directory", sterna::cli::add_inspect);
+  add("bench", "Measure the speed of a model", sterna::cli::add_bench);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

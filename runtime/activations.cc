@@ -61,7 +61,7 @@ Result<Activations> Activations::create(const ModelConfig& c, std::size_t batch,
   STERNA_CHECK(floats(a.cos, batch * c.head_dim / 2));
   STERNA_CHECK(floats(a.sin, batch * c.head_dim / 2));
   STERNA_CHECK(floats(a.frequencies, c.head_dim / 2));
-  STERNA_CHECK(floats(a.scores, threads * context));
+  STERNA_CHECK(floats(a.scores, threads * kScoreRows * context));
   STERNA_CHECK(floats(a.dequantized, threads * kBlasRows * widest));
   STERNA_CHECK(floats(a.inverse_scale, batch));
   STERNA_TRY(a.quantized, AlignedBuffer<std::int8_t>::create(

@@ -51,26 +51,38 @@ void rotate_and_store(ForwardContext& c, const LayerWeights& w, std::size_t laye
   });
 }
 
+// Query heads that one call of the kernel takes: all that share a key and value head, unless that leaves
+// threads without work (one token of a model with few of these heads).
+std::size_t heads_at_once(const ForwardContext& c, std::size_t tokens) {
+  const ModelConfig& m = c.config;
+  const std::size_t wanted = c.pool.size() == 1 ? 1 : 4 * c.pool.size();
+  std::size_t heads = m.heads / m.kv_heads;
+  while (heads % 2 == 0 && tokens * m.heads / heads < wanted) heads /= 2;
+  return heads;
+}
+
 void attend(ForwardContext& c, std::size_t layer, std::size_t tokens, std::size_t position) {
   const ModelConfig& m = c.config;
   const std::size_t heads_per_kv = m.heads / m.kv_heads;
-  c.pool.run(tokens * m.heads, 1, [&](std::size_t begin, std::size_t end, std::size_t worker) {
+  const std::size_t heads = heads_at_once(c, tokens);
+  const std::size_t parts = m.heads / heads;  // of a token
+  c.pool.run(tokens * parts, 1, [&](std::size_t begin, std::size_t end, std::size_t worker) {
     for (std::size_t i = begin; i < end; ++i) {
-      const std::size_t t = i / m.heads;
-      const std::size_t h = i % m.heads;
-      const std::size_t last = position + t;
+      const std::size_t h = i % parts * heads;
+      const std::size_t last = position + i / parts;
       const std::size_t first =
           m.sliding_window != 0 && last >= m.sliding_window ? last + 1 - m.sliding_window : 0;
       kernels::AttentionArgs args;
-      args.q = c.act.q.data() + i * m.head_dim;
+      args.q = c.act.q.data() + i * heads * m.head_dim;
       args.keys = c.cache.key(layer, h / heads_per_kv, first);
       args.values = c.cache.value(layer, h / heads_per_kv, first);
       args.type = c.cache.type();
       args.key_stride = args.value_stride = args.head_dim = m.head_dim;
       args.n = last + 1 - first;
       args.scale = 1.0F / std::sqrt(static_cast<float>(m.head_dim));
-      args.scores = c.act.scores.data() + worker * c.cache.context();
-      args.out = c.act.attention.data() + i * m.head_dim;
+      args.scores = c.act.scores.data() + worker * Activations::kScoreRows * c.cache.context();
+      args.out = c.act.attention.data() + i * heads * m.head_dim;
+      args.queries = heads;
       c.kernels.attention(args);
     }
   });
@@ -90,6 +102,7 @@ void activate(ForwardContext& c, std::size_t tokens) {
 
 void embed(ForwardContext& c, std::span<const TokenId> ids, std::size_t position) {
   assert(ids.size() <= c.act.batch);
+  const StepTimer timer(c.profile, Step::embed);
   const std::size_t n = c.config.hidden;
   const std::size_t pairs = c.config.head_dim / 2;
   for_tokens(c, ids.size(), [&](std::size_t t) {
@@ -107,33 +120,42 @@ void transformer_block(ForwardContext& c, std::size_t layer, std::size_t tokens,
   const ModelConfig& m = c.config;
   const LayerWeights& w = c.weights.layers[layer];
   Activations& a = c.act;
-  const auto linears = [&](const float* x, std::span<const Projection> projections) {
-    project(c.kernels, c.pool, a, x, tokens, m.linear_norm_eps, projections);
+  const auto step = [&](Step name, const auto& body) {
+    const StepTimer timer(c.profile, name, layer);
+    body();
   };
+  const auto normalize = [&](const float* x, const float* gain, std::size_t n, float* y) {
+    step(Step::norm, [&] { norm(c, x, gain, tokens, n, y); });
+  };
+  const auto linears = [&](Step name, const float* x, std::span<const Projection> projections) {
+    step(name, [&] { project(c.kernels, c.pool, a, x, tokens, m.linear_norm_eps, projections); });
+  };
+  const auto add = [&] { step(Step::add, [&] { add_to_residual(c, tokens); }); };
 
-  norm(c, a.x.data(), w.attention_norm, tokens, m.hidden, a.normed.data());
+  normalize(a.x.data(), w.attention_norm, m.hidden, a.normed.data());
   const Projection qkv[] = {{&w.q, a.q.data()}, {&w.k, a.k.data()}, {&w.v, a.v.data()}};
-  linears(a.normed.data(), qkv);
-  rotate_and_store(c, w, layer, tokens, position);
-  attend(c, layer, tokens, position);
+  linears(Step::qkv, a.normed.data(), qkv);
+  step(Step::rope, [&] { rotate_and_store(c, w, layer, tokens, position); });
+  step(Step::attention, [&] { attend(c, layer, tokens, position); });
   if (w.attention_sub_norm != nullptr) {
-    norm(c, a.attention.data(), w.attention_sub_norm, tokens, m.q_width(), a.attention.data());
+    normalize(a.attention.data(), w.attention_sub_norm, m.q_width(), a.attention.data());
   }
   const Projection o[] = {{&w.o, a.projected.data()}};
-  linears(a.attention.data(), o);
-  add_to_residual(c, tokens);
+  linears(Step::o, a.attention.data(), o);
+  add();
 
-  norm(c, a.x.data(), w.ffn_norm, tokens, m.hidden, a.normed.data());
+  normalize(a.x.data(), w.ffn_norm, m.hidden, a.normed.data());
   const Projection gate_up[] = {{&w.gate, a.gate.data()}, {&w.up, a.up.data()}};
-  linears(a.normed.data(), gate_up);
-  activate(c, tokens);
-  if (w.ffn_sub_norm != nullptr) norm(c, a.gate.data(), w.ffn_sub_norm, tokens, m.ffn, a.gate.data());
+  linears(Step::gate_up, a.normed.data(), gate_up);
+  step(Step::activation, [&] { activate(c, tokens); });
+  if (w.ffn_sub_norm != nullptr) normalize(a.gate.data(), w.ffn_sub_norm, m.ffn, a.gate.data());
   const Projection down[] = {{&w.down, a.projected.data()}};
-  linears(a.gate.data(), down);
-  add_to_residual(c, tokens);
+  linears(Step::down, a.gate.data(), down);
+  add();
 }
 
 void head(ForwardContext& c, std::size_t first, std::size_t tokens) {
+  const StepTimer timer(c.profile, Step::head);
   const std::size_t n = c.config.hidden;
   norm(c, c.act.x.data() + first * n, c.weights.output_norm, tokens - first, n, c.act.normed.data());
   project_dense(c.kernels, c.pool, c.act, c.weights.output, c.act.normed.data(), tokens - first,

@@ -9,6 +9,7 @@
 #include "runtime/activations.h"
 #include "runtime/config.h"
 #include "runtime/kv_cache.h"
+#include "runtime/profile.h"
 #include "runtime/thread_pool.h"
 #include "runtime/tokenizer/tokenizer.h"
 #include "runtime/weights.h"
@@ -22,6 +23,7 @@ struct ForwardContext {
   ThreadPool& pool;
   Activations& act;
   KvCache& cache;
+  Profile* profile = nullptr;  // filled if there
 };
 
 // act.x = embedding rows of `ids` (at most act.batch), and the rotary tables for positions

@@ -41,6 +41,9 @@ class Session {
   [[nodiscard]] std::size_t batch() const { return act_.batch; }
   void rewind(std::size_t position);  // forgets everything from `position` on
 
+  // From here on the time of every step is added to `profile`, which outlives the session; nullptr: no more.
+  void set_profile(Profile* profile) { profile_ = profile; }
+
   // The pieces of append(), for tests that go through a model layer by layer.
   ForwardContext context_for_tests() { return forward_context(); }
 
@@ -48,7 +51,7 @@ class Session {
   Session(std::shared_ptr<const Model> model, const kernels::Kernels& kernels, ThreadPool& pool,
           Activations act, KvCache cache);
   ForwardContext forward_context() {
-    return {model_->config(), model_->weights(), kernels_, pool_, act_, cache_};
+    return {model_->config(), model_->weights(), kernels_, pool_, act_, cache_, profile_};
   }
   Status check(std::span<const TokenId> ids) const;
 
@@ -58,6 +61,7 @@ class Session {
   Activations act_;
   KvCache cache_;
   std::size_t position_ = 0;
+  Profile* profile_ = nullptr;
   std::span<const float> logits_;
 };
 

@@ -6,16 +6,23 @@
 
 namespace sterna::kernels {
 
-template <Isa isa, DenseType type>
+inline constexpr std::size_t kQueriesAtOnce = 4;
+
+// scores[k * n + j] = q_k . key_j. Four sums at once for one query, as many as fill the registers for
+// several.
+template <Isa isa, DenseType type, std::size_t queries>
 void attention_scores(const AttentionArgs& a) {
+  constexpr std::size_t at_once = queries == 1 ? 4 : F32x16<isa>::kRegisters == 1 ? 2 : 1;
   const auto* keys = static_cast<const std::uint8_t*>(a.keys);
   const std::size_t row_bytes = a.key_stride * dense_bytes(type);
+  const auto take = [&](auto rows, std::size_t j) __attribute__((always_inline)) {
+    float sums[rows * queries];
+    dots<isa, type, rows, queries>(keys + j * row_bytes, row_bytes, a.q, a.head_dim, a.head_dim, sums);
+    for (std::size_t i = 0; i < rows * queries; ++i) a.scores[i % queries * a.n + j + i / queries] = sums[i];
+  };
   std::size_t j = 0;
-  for (; j + 4 <= a.n; j += 4) {
-    dots<isa, type, 4, 1>(keys + j * row_bytes, row_bytes, a.q, 0, a.head_dim, a.scores + j);
-  }
-  for (; j < a.n; ++j)
-    dots<isa, type, 1, 1>(keys + j * row_bytes, row_bytes, a.q, 0, a.head_dim, a.scores + j);
+  for (; j + at_once <= a.n; j += at_once) take(Index<at_once>{}, j);
+  for (; j < a.n; ++j) take(Index<1>{}, j);
 }
 
 // scores <- exp(scale * scores - max); returns their sum.
@@ -39,49 +46,80 @@ float softmax_numerators(float* scores, std::size_t n, float scale) {
   return sum.sum();
 }
 
-// out[i .. i + 16 * count) = sum over j of scores[j] * values[j], divided by `total`.
-template <Isa isa, DenseType type, std::size_t count, class Load>
-inline void weighted_sum(const AttentionArgs& a, std::size_t i, float total, Load load_value,
-                         F32x16<isa>* result) {
+// result[k * count + c] = the lanes 16 (i / 16 + c) of sum over j of scores_k[j] * values[j], divided by
+// totals[k].
+template <Isa isa, DenseType type, std::size_t queries, std::size_t count, class Load>
+inline void weighted_sums(const AttentionArgs& a, std::size_t i, const float* totals, Load load_value,
+                          F32x16<isa>* result) {
   using F = F32x16<isa>;
   const auto* value = static_cast<const std::uint8_t*>(a.values) + i * dense_bytes(type);
-  F sums[count];
-  unrolled<count>([&](auto k) { sums[k] = F::zero(); });
+  F sums[queries * count];
+  unrolled<queries * count>([&](auto n) { sums[n] = F::zero(); });
   for (std::size_t j = 0; j < a.n; ++j, value += a.value_stride * dense_bytes(type)) {
-    const F p = F::broadcast(a.scores[j]);
-    unrolled<count>([&](auto k) __attribute__((always_inline)) {
-      sums[k] = sums[k] + p * load_value(value + k * kLanes * dense_bytes(type));
+    F v[count];
+    unrolled<count>([&](auto c) __attribute__((always_inline)) {
+      v[c] = load_value(value + c * kLanes * dense_bytes(type));
+    });
+    unrolled<queries>([&](auto k) __attribute__((always_inline)) {
+      const F p = F::broadcast(a.scores[k * a.n + j]);
+      unrolled<count>([&](auto c) __attribute__((always_inline)) {
+        sums[k * count + c] = sums[k * count + c] + p * v[c];
+      });
     });
   }
-  unrolled<count>([&](auto k) { result[k] = sums[k] / F::broadcast(total); });
+  unrolled<queries * count>([&](auto n) { result[n] = sums[n] / F::broadcast(totals[n / count]); });
 }
 
-template <Isa isa, DenseType type>
+template <Isa isa, DenseType type, std::size_t queries>
 void attention_typed(const AttentionArgs& a) {
   using F = F32x16<isa>;
-  attention_scores<isa, type>(a);
-  const float total = softmax_numerators<isa>(a.scores, a.n, a.scale);
-  F result[4];
-  std::size_t i = 0;
-  for (; i + 4 * kLanes <= a.head_dim; i += 4 * kLanes) {  // four sixteens fill eight registers of AVX2
-    weighted_sum<isa, type, 4>(a, i, total, load<isa, type>, result);
-    for (std::size_t k = 0; k < 4; ++k) result[k].store(a.out + i + k * kLanes);
+  attention_scores<isa, type, queries>(a);
+  float totals[queries];
+  for (std::size_t k = 0; k < queries; ++k) {
+    totals[k] = softmax_numerators<isa>(a.scores + k * a.n, a.n, a.scale);
   }
-  for (; i + kLanes <= a.head_dim; i += kLanes) {
-    weighted_sum<isa, type, 1>(a, i, total, load<isa, type>, result);
-    result[0].store(a.out + i);
+  // Accumulators: eight registers of AVX2, sixteen of AVX-512.
+  constexpr std::size_t at_once = queries == 1 || F::kRegisters == 1 ? 4 : 1;
+  F result[queries * at_once];
+  std::size_t i = 0;
+  const auto store = [&](auto count) __attribute__((always_inline)) {
+    for (std::size_t n = 0; n < queries * count; ++n) {
+      result[n].store(a.out + n / count * a.head_dim + i + n % count * kLanes);
+    }
+    i += count * kLanes;
+  };
+  while (i + at_once * kLanes <= a.head_dim) {
+    weighted_sums<isa, type, queries, at_once>(a, i, totals, load<isa, type>, result);
+    store(Index<at_once>{});
+  }
+  while (i + kLanes <= a.head_dim) {
+    weighted_sums<isa, type, queries, 1>(a, i, totals, load<isa, type>, result);
+    store(Index<1>{});
   }
   if (const std::size_t rest = a.head_dim - i; rest != 0) {
-    weighted_sum<isa, type, 1>(
-        a, i, total, [rest](const void* p) { return load_first<isa, type>(p, rest); }, result);
-    store_first<isa>(result[0], a.out + i, rest);
+    weighted_sums<isa, type, queries, 1>(
+        a, i, totals, [rest](const void* p) { return load_first<isa, type>(p, rest); }, result);
+    for (std::size_t k = 0; k < queries; ++k) store_first<isa>(result[k], a.out + k * a.head_dim + i, rest);
   }
 }
 
 template <Isa isa>
 void attention(const AttentionArgs& a) {
-  if (a.type == KvType::f32) return attention_typed<isa, DenseType::f32>(a);
-  attention_typed<isa, DenseType::f16>(a);
+  const auto run = [&](auto queries, const AttentionArgs& part) {
+    if (a.type == KvType::f32) return attention_typed<isa, DenseType::f32, queries>(part);
+    attention_typed<isa, DenseType::f16, queries>(part);
+  };
+  AttentionArgs part = a;
+  const auto step = [&](auto count) {
+    for (; part.queries >= count; part.queries -= count) {
+      run(count, part);
+      part.q += count * a.head_dim;
+      part.out += count * a.head_dim;
+    }
+  };
+  step(Index<kQueriesAtOnce>{});
+  step(Index<2>{});
+  step(Index<1>{});
 }
 
 }  // namespace sterna::kernels

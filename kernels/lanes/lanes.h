@@ -18,6 +18,7 @@
 //   + - * /  max  min  abs
 //   times_pow2(t)      lane * 2^n for t = n + kRoundingMagic, n whole, -252 <= n <= 254; right to the ends
 //   sum()  maximum()   over the lanes, as trees
+//   kRegisters         that the sixteen lanes fill
 #pragma once
 
 #include <cstddef>

@@ -9,6 +9,7 @@ namespace sterna::kernels {
 template <>
 struct F32x16<Isa::scalar> {
   float v[kLanes];
+  static constexpr std::size_t kRegisters = 4;  // of SSE2, the baseline of x86-64
 
   template <class Lane>
   [[gnu::always_inline]] static F32x16 map(Lane lane) {

@@ -20,6 +20,7 @@ struct F32x16 {
   using Batch = xsimd::batch<float, typename XsimdArch<isa>::type>;
   using Register = typename Batch::register_type;
   static constexpr std::size_t kBatches = kLanes / Batch::size;
+  static constexpr std::size_t kRegisters = kBatches;
 
   Batch v[kBatches];
 

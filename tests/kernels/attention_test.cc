@@ -131,6 +131,36 @@ TEST_P(AttentionTest, AgreesWithTheReference) {
   }
 }
 
+// Several queries over the same keys give what each gives alone, to the bit, and touch nothing else.
+TEST_P(AttentionTest, QueriesTogetherEqualQueriesAlone) {
+  for (const KvType type : {KvType::f32, KvType::f16}) {
+    for (const std::size_t head_dim : {8, 37, 64, 100, 128}) {
+      for (const std::size_t n : {1, 2, 17, 100}) {
+        Case c({head_dim, n, type, 1.0f});
+        for (std::size_t queries = 1; queries <= 9; ++queries) {
+          const GuardedBuffer<float> q(Random(queries).normals(queries * head_dim));
+          GuardedBuffer<float> out(queries * head_dim, untouched());
+          GuardedBuffer<float> scores(std::min<std::size_t>(queries, 4) * n, kNan);
+          AttentionArgs together = c.args_for(out.data(), scores.data());
+          together.q = q.data();
+          together.queries = queries;
+          kernels().attention(together);
+          for (std::size_t k = 0; k < queries; ++k) {
+            std::vector<float> alone(head_dim), scratch(n);
+            AttentionArgs args = c.args_for(alone.data(), scratch.data());
+            args.q = q.data() + k * head_dim;
+            kernels().attention(args);
+            for (std::size_t i = 0; i < head_dim; ++i) {
+              ASSERT_TRUE(same(out[k * head_dim + i], alone[i]))
+                  << "query " << k << " of " << queries << ", " << i;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_P(AttentionTest, OneKeyGivesItsValue) {
   const std::vector<float> q(40, 1e4f), key(40, 1e4f);
   const std::vector<float> value = Random(1).normals(40);

@@ -18,8 +18,7 @@ void write(const std::filesystem::path& path, const std::string& text) {
 class CpuCountTest : public ::testing::Test {
  protected:
   void siblings(int cpu, const std::string& list) {
-    write(file("sys/devices/system/cpu") / ("cpu" + std::to_string(cpu)) /
-              "topology/thread_siblings_list",
+    write(file("sys/devices/system/cpu") / ("cpu" + std::to_string(cpu)) / "topology/thread_siblings_list",
           list + "\n");
   }
   std::string root() { return dir_.path(); }

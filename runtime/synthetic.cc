@@ -1,0 +1,194 @@
+#include "runtime/synthetic.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "runtime/aligned_buffer.h"
+
+namespace sterna::runtime {
+namespace {
+
+constexpr std::array<std::string_view, 4> kShapes = {"2b-4t", "0.7b", "3b", "8b"};
+
+ModelConfig config_of(std::string_view shape) {
+  ModelConfig c;
+  c.model_type = "bitnet";
+  c.name = "synthetic " + std::string(shape);
+  c.context = 4096;
+  c.sub_norms = true;
+  c.tied_head = true;
+  const auto size = [&](std::uint32_t hidden, std::uint32_t layers, std::uint32_t heads,
+                        std::uint32_t kv_heads, std::uint32_t ffn, std::uint32_t vocab) {
+    c.hidden = hidden;
+    c.layers = layers;
+    c.heads = heads;
+    c.kv_heads = kv_heads;
+    c.head_dim = hidden / heads;
+    c.ffn = ffn;
+    c.vocab = vocab;
+  };
+  if (shape == "2b-4t") {
+    size(2560, 30, 20, 5, 6912, 128256);
+    c.gate = Gate::relu2;
+    c.rope.theta = 500000.0;
+  } else if (shape == "0.7b") {
+    size(1536, 24, 16, 16, 4096, 32002);
+  } else if (shape == "3b") {
+    size(3200, 26, 32, 32, 8640, 32002);
+  } else {
+    size(4096, 32, 32, 8, 14336, 128256);
+    c.model_type = "llama";
+    c.sub_norms = false;
+    c.tied_head = false;
+    c.rope.theta = 500000.0;
+  }
+  return c;
+}
+
+// Every byte is a token, named as byte-level vocabularies do.
+TokenizerSpec byte_tokenizer() {
+  nlohmann::json vocabulary = nlohmann::json::object();
+  unsigned others = 0;
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    const bool printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+    const unsigned code = printable ? byte : 256 + others++;
+    std::string name;
+    if (code >= 0x80) name += static_cast<char>(0xC0U | code >> 6);
+    name += static_cast<char>(code < 0x80 ? code : 0x80U | (code & 0x3FU));
+    vocabulary[name] = byte;
+  }
+  const nlohmann::json byte_level = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}};
+  const nlohmann::json json = {
+      {"version", "1.0"},
+      {"added_tokens", nlohmann::json::array()},
+      {"normalizer", nullptr},
+      {"pre_tokenizer", byte_level},
+      {"post_processor", nullptr},
+      {"decoder", byte_level},
+      {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", nlohmann::json::array()}}}};
+  return {json.dump(), {}, {}};
+}
+
+// SplitMix64 (Steele, Lea and Flood 2014): a number's bits well mixed, so that every position has its own.
+std::uint64_t mixed(std::uint64_t x) {
+  x += 0x9E3779B97F4A7C15U;
+  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9U;
+  x = (x ^ x >> 27) * 0x94D049BB133111EBU;
+  return x ^ x >> 31;
+}
+
+// Four codes of 0 .. 2: the base-3 digits of a number below 81.
+std::array<std::uint8_t, 256> code_bytes() {
+  std::array<std::uint8_t, 256> bytes{};
+  for (unsigned i = 0; i < bytes.size(); ++i) {
+    const unsigned n = i % 81;
+    bytes[i] = static_cast<std::uint8_t>(n % 3 | n / 3 % 3 << 2 | n / 9 % 3 << 4 | n / 27 << 6);
+  }
+  return bytes;
+}
+
+class Builder {
+ public:
+  Builder(const ModelConfig& config, ThreadPool& pool) : pool_(pool), builder_(config) {
+    parts_.config = config;
+  }
+
+  Result<Model::Parts> build() {
+    std::uint64_t seed = 0;
+    for (const TensorSpec& spec : tensor_list(parts_.config)) {
+      STERNA_CHECK(spec.is_vector()   ? add_vector(spec)
+                   : spec.is_linear() ? add_trits(spec, ++seed)
+                                      : add_rows(spec, ++seed));
+    }
+    parts_.weights = builder_.take();
+    parts_.source = "random trits";
+    parts_.text.tokenizer = byte_tokenizer();
+    return std::move(parts_);
+  }
+
+ private:
+  template <class T>
+  Result<T*> memory(std::size_t size) {
+    STERNA_TRY(auto buffer, AlignedBuffer<T>::create(size, "a synthetic model"));
+    auto owner = std::make_shared<AlignedBuffer<T>>(std::move(buffer));
+    parts_.weight_bytes += size * sizeof(T);
+    T* data = owner->data();
+    parts_.owners.push_back(std::move(owner));
+    return data;
+  }
+
+  void fill(std::byte* bytes, std::size_t n, std::uint64_t seed, const std::array<std::uint8_t, 256>& table) {
+    pool_.run(n, 64, [&](std::size_t begin, std::size_t end, std::size_t) {
+      for (std::size_t at = begin; at < end; at += 8) {
+        const std::uint64_t random = mixed(seed << 40 ^ at);
+        for (std::size_t i = 0; i < 8 && at + i < end; ++i)
+          bytes[at + i] = std::byte{table[random >> 8 * i & 0xFF]};
+      }
+    });
+  }
+
+  Status add_vector(const TensorSpec& spec) {
+    STERNA_TRY(float* values, memory<float>(spec.columns));
+    std::fill_n(values, spec.columns, 1.0F);
+    builder_.set_vector(spec, values);
+    return {};
+  }
+
+  Status add_trits(const TensorSpec& spec, std::uint64_t seed) {
+    kernels::TernaryView view;
+    view.rows = spec.rows;
+    view.columns = spec.columns;
+    STERNA_TRY(std::byte * codes, memory<std::byte>(view.code_bytes()));
+    STERNA_TRY(float* scale, memory<float>(1));
+    fill(codes, view.code_bytes(), seed, code_bytes());
+    *scale =
+        std::sqrt(1.5F / static_cast<float>(spec.columns));  // trits of variance 2/3: outputs of variance 1
+    view.codes = reinterpret_cast<const std::uint8_t*>(codes);
+    view.scales = scale;
+    builder_.set_matrix(spec, Matrix(view));
+    return {};
+  }
+
+  Status add_rows(const TensorSpec& spec, std::uint64_t seed) {
+    const std::size_t n = std::size_t{spec.rows} * spec.columns;
+    STERNA_TRY(std::byte * values, memory<std::byte>(n));
+    STERNA_TRY(float* scales, memory<float>(spec.rows));
+    std::array<std::uint8_t, 256> table{};
+    for (unsigned i = 0; i < table.size(); ++i)
+      table[i] = static_cast<std::uint8_t>(i == 128 ? 127 : i);  // no -128
+    fill(values, n, seed, table);
+    std::fill_n(scales, spec.rows, 1.0F / 73.0F);  // the deviation of -127 .. 127
+    builder_.set_matrix(
+        spec, Matrix(kernels::DenseView{spec.rows, spec.columns, kernels::DenseType::i8, values, scales}));
+    return {};
+  }
+
+  ThreadPool& pool_;
+  Model::Parts parts_;
+  WeightsBuilder builder_;
+};
+
+}  // namespace
+
+std::span<const std::string_view> synthetic_shapes() { return kShapes; }
+
+Result<std::shared_ptr<const Model>> synthetic_model(const ModelConfig& config, ThreadPool& pool) {
+  STERNA_CHECK(validate(config, config.name));
+  STERNA_TRY(Model::Parts parts, Builder(config, pool).build());
+  return Model::create(std::move(parts), config.name);
+}
+
+Result<std::shared_ptr<const Model>> synthetic_model(std::string_view shape, ThreadPool& pool) {
+  if (std::find(kShapes.begin(), kShapes.end(), shape) == kShapes.end()) {
+    return fail("no synthetic shape is called '{}'; there are {}", shape, fmt::join(kShapes, ", "));
+  }
+  return synthetic_model(config_of(shape), pool);
+}
+
+}  // namespace sterna::runtime

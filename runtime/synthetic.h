@@ -1,0 +1,23 @@
+// Models with the shape of real ones and random weights, in memory: speed does not depend on what the trits
+// say, so it can be measured without a download.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "runtime/model.h"
+
+namespace sterna::runtime {
+
+// "2b-4t" (BitNet-b1.58-2B-4T), "0.7b" and "3b" (1bitLLM/bitnet_b1_58-large, -3B), "8b" (Llama3-8B-1.58).
+std::span<const std::string_view> synthetic_shapes();
+
+// One plane and one scale per matrix, int8 embedding and head, a tokenizer of bytes. The same model on every
+// call. Errors: unknown shape, no memory.
+Result<std::shared_ptr<const Model>> synthetic_model(std::string_view shape, ThreadPool& pool);
+
+// The same for any configuration, which must be valid.
+Result<std::shared_ptr<const Model>> synthetic_model(const ModelConfig& config, ThreadPool& pool);
+
+}  // namespace sterna::runtime

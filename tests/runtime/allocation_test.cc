@@ -1,0 +1,60 @@
+// A token allocates nothing once a session exists: memory that is asked for inside the loop costs time in
+// every token, and a machine that is short of it fails in the middle of an answer.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "runtime/session.h"
+#include "runtime/synthetic.h"
+#include "tests/support/engine.h"
+
+namespace {
+std::atomic<std::size_t> allocations{0};
+}
+
+void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* p = std::malloc(size)) return p;
+  throw std::bad_alloc();
+}
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+
+namespace sterna::runtime {
+namespace {
+
+TEST(Allocation, DecodingATokenAllocatesNothing) {
+  ModelConfig config;
+  config.model_type = "bitnet";
+  config.name = "small";
+  config.hidden = 64;
+  config.layers = 2;
+  config.heads = 4;
+  config.kv_heads = 2;
+  config.head_dim = 16;
+  config.ffn = 96;
+  config.vocab = 300;
+  config.context = 64;
+  config.tied_head = true;
+  config.sub_norms = true;
+  for (const std::size_t threads : {1U, 3U}) {
+    ThreadPool pool(threads);
+    const auto model = synthetic_model(config, pool);
+    ASSERT_TRUE(model);
+    auto session = Session::create(*model, {}, testing::test_kernels(), pool);
+    ASSERT_TRUE(session);
+    const TokenId prompt[] = {1, 2, 3, 4, 5};
+    ASSERT_TRUE((*session)->append(prompt));
+    ASSERT_GT(allocations.load(), 0U) << "the counter counts";
+    const std::size_t before = allocations.load();
+    bool ok = true;
+    for (int i = 0; i < 20; ++i) ok = (*session)->append(std::span(prompt).first(1)).ok() && ok;
+    EXPECT_EQ(allocations.load(), before) << threads << " threads";
+    EXPECT_TRUE(ok);
+  }
+}
+
+}  // namespace
+}  // namespace sterna::runtime
