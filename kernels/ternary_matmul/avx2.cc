@@ -10,6 +10,8 @@ template <>
 struct TernaryTiles<Isa::avx2> : HalfShift<Vector256<Isa::avx2>> {
   template <std::size_t planes>
   static constexpr std::size_t kBlocks = 1;
+  static constexpr bool kBlocksOfTokens = false;
+  template <std::size_t planes>
   using Tokens = TokenSteps<4, 1>;
 };
 

@@ -10,6 +10,8 @@ template <>
 struct TernaryTiles<Isa::avx512> : HalfShift<Vector512<Isa::avx512>> {
   template <std::size_t planes>
   static constexpr std::size_t kBlocks = 2;
+  static constexpr bool kBlocksOfTokens = false;
+  template <std::size_t planes>
   using Tokens = TokenSteps<8, 4, 2, 1>;
 };
 

@@ -10,6 +10,8 @@ template <>
 struct TernaryTiles<Isa::avxvnni> : VnniTiles<Vector256<Isa::avxvnni>, 2> {
   template <std::size_t planes>
   static constexpr std::size_t kBlocks = 1;
+  static constexpr bool kBlocksOfTokens = false;
+  template <std::size_t planes>
   using Tokens = TokenSteps<8, 4, 2, 1>;
 };
 

@@ -26,9 +26,10 @@ struct TileRun {
 // where code(r, c) = sum over the planes of 3^(planes - 1 - plane) * the plane's code: W(r, c) plus an
 // offset.
 //
-//   kRunGroups  groups of 128 columns that a run may have, so that nothing overflows (ternary_matmul.h)
-//   kBlocks<planes>  blocks at once where there is one token; with several tokens it is one block
-//   Tokens      TokenSteps of the numbers of tokens at once, falling, the last one 1
+//   kRunGroups        groups of 128 columns that a run may have, so that nothing overflows (ternary_matmul.h)
+//   kBlocks<planes>   blocks at once where there is one token
+//   kBlocksOfTokens   whether as many are taken at once with several tokens, or one
+//   Tokens<planes>    TokenSteps of the numbers of tokens at once, falling, the last one 1
 template <Isa isa>
 struct TernaryTiles;
 
@@ -133,17 +134,14 @@ inline void scaled_sums(const TernaryView& w, const QuantizedView& x, P part, F3
 }
 
 // body(Part) for all tokens of `blocks` blocks, as many at once as the steps allow.
-template <std::size_t planes, std::size_t blocks, std::size_t... steps, class Body>
+template <std::size_t planes, std::size_t blocks, bool several, std::size_t... steps, class Body>
 [[gnu::always_inline]] inline void for_tokens(TokenSteps<steps...>, std::size_t tokens, std::size_t block,
                                               Body&& body) {
   std::size_t token = 0;
   const auto step = [&](auto count) __attribute__((always_inline)) {
     for (; token + count <= tokens; token += count) {
-      if constexpr (count == 1) {
-        body(Part<planes, blocks, count>{block, token});
-      } else {
-        for (std::size_t b = 0; b < blocks; ++b) body(Part<planes, 1, count>{block + b, token});
-      }
+      constexpr std::size_t at_once = count == 1 || several ? blocks : 1;
+      for (std::size_t b = 0; b < blocks; b += at_once) body(Part<planes, at_once, count>{block + b, token});
     }
   };
   (step(Index<steps>{}), ...);
@@ -154,10 +152,12 @@ template <Isa isa, std::size_t planes, class Body>
 [[gnu::always_inline]] inline void for_each_part(std::size_t tokens, std::size_t block_begin,
                                                  std::size_t block_end, Body&& body) {
   constexpr std::size_t blocks = TernaryTiles<isa>::template kBlocks<planes>;
-  const typename TernaryTiles<isa>::Tokens steps;
+  const typename TernaryTiles<isa>::template Tokens<planes> steps;
+  constexpr bool several = TernaryTiles<isa>::kBlocksOfTokens;
   std::size_t block = block_begin;
-  for (; block + blocks <= block_end; block += blocks) for_tokens<planes, blocks>(steps, tokens, block, body);
-  for (; block < block_end; ++block) for_tokens<planes, 1>(steps, tokens, block, body);
+  for (; block + blocks <= block_end; block += blocks)
+    for_tokens<planes, blocks, several>(steps, tokens, block, body);
+  for (; block < block_end; ++block) for_tokens<planes, 1, several>(steps, tokens, block, body);
 }
 
 template <class Body>

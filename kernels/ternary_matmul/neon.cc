@@ -11,6 +11,8 @@ struct TernaryTiles<Isa::neon> {
   static constexpr std::size_t kRunGroups = 1;
   template <std::size_t planes>
   static constexpr std::size_t kBlocks = 1;
+  static constexpr bool kBlocksOfTokens = false;
+  template <std::size_t planes>
   using Tokens = TokenSteps<4, 1>;
   static constexpr std::size_t kQuadRows = 4;
   static constexpr std::size_t kQuadBytes = 16;

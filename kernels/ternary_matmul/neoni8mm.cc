@@ -10,6 +10,8 @@ template <>
 struct TernaryTiles<Isa::neoni8mm> : NeonDotTiles<Isa::neoni8mm> {
   template <std::size_t planes>
   static constexpr std::size_t kBlocks = 1;
+  static constexpr bool kBlocksOfTokens = false;
+  template <std::size_t planes>
   using Tokens = TokenSteps<8, 4, 2, 1>;
 
   // rows[r][h]: rows 2r and 2r + 1 of the quad, columns 8h .. 8h+7

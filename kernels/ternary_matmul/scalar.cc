@@ -13,6 +13,8 @@ struct TernaryTiles<Isa::scalar> {
   static constexpr std::size_t kRunGroups = 128;  // int32 sums: |d| itself is the bound
   template <std::size_t planes>
   static constexpr std::size_t kBlocks = 1;
+  static constexpr bool kBlocksOfTokens = false;
+  template <std::size_t planes>
   using Tokens = TokenSteps<4, 1>;
 
   static constexpr std::size_t kFields = 4;

@@ -52,24 +52,46 @@ struct VnniTiles {
     });
   }
 
-  [[gnu::always_inline]] static void split(R codes, R (&fields)[4]) {
-    const R low = V::set8(0x03);
-    fields[0] = V::both(codes, low);
-    fields[1] = V::both(V::template right<2>(codes), low);
-    fields[2] = V::both(V::template right<4>(codes), low);
-    fields[3] = V::both(V::template right<6>(codes), low);
+  // fields[f] of one plane.
+  template <std::size_t f>
+  [[gnu::always_inline]] static R field(R codes) {
+    return V::both(V::template right<2 * f>(codes), V::set8(0x03));
   }
 
-  // Several tokens, one part of the tiles.
-  template <std::size_t planes, std::size_t tokens>
+  // Several tokens, one plane, one part of the tiles of some blocks: field by field, so that no more than
+  // `blocks` of them need a register. An activation that is broadcast once serves all blocks.
+  template <std::size_t blocks, std::size_t tokens>
   static void run_part(const TileRun& run, const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
+    constexpr std::size_t count = blocks * tokens;
+    R sums[count];
+    unrolled<count>([&](auto n) { sums[n] = V::load(d + n * kTileRows); });
+    for (std::size_t i = 0; i < run.tiles; ++i) {
+      R codes[blocks];
+      unrolled<blocks>([&](auto b) __attribute__((always_inline)) {
+        codes[b] = V::load(run.codes + b * run.block_bytes + i * kTileBytes);
+      });
+      unrolled<kFields>([&](auto f) __attribute__((always_inline)) {
+        R fields[blocks];
+        unrolled<blocks>([&](auto b) __attribute__((always_inline)) { fields[b] = field<f>(codes[b]); });
+        unrolled<tokens>([&](auto t) __attribute__((always_inline)) {
+          const R x = V::broadcast4(q + t * q_stride + i * kTileColumns + 4 * f);
+          unrolled<blocks>([&](auto b) __attribute__((always_inline)) {
+            sums[b * tokens + t] = V::dot(sums[b * tokens + t], fields[b], x);
+          });
+        });
+      });
+    }
+    unrolled<count>([&](auto n) { V::store(d + n * kTileRows, sums[n]); });
+  }
+
+  // The same of several planes, joined; one block.
+  template <std::size_t planes, std::size_t tokens>
+  static void run_joined(const TileRun& run, const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
     R sums[tokens];
     unrolled<tokens>([&](auto t) { sums[t] = V::load(d + t * kTileRows); });
     for (std::size_t i = 0; i < run.tiles; ++i) {
-      const std::uint8_t* tile = run.codes + i * planes * kTileBytes;
       R fields[kFields];
-      if constexpr (planes == 1) split(V::load(tile), fields);
-      if constexpr (planes != 1) split_joined<V, planes>(tile, fields);
+      split_joined<V, planes>(run.codes + i * planes * kTileBytes, fields);
       unrolled<tokens>([&](auto t) __attribute__((always_inline)) {
         const std::int8_t* x = q + t * q_stride + i * kTileColumns;
         unrolled<kFields>([&](auto f) __attribute__((always_inline)) {
@@ -90,7 +112,8 @@ struct VnniTiles {
     } else {
       for (std::size_t part = 0; part < kParts; ++part) {
         const TileRun of_part{run.codes + part * V::kBytes, run.tiles, run.block_bytes};
-        run_part<planes, tokens>(of_part, q, q_stride, d + part * kPartRows);
+        if constexpr (planes == 1) run_part<blocks, tokens>(of_part, q, q_stride, d + part * kPartRows);
+        if constexpr (planes != 1) run_joined<planes, tokens>(of_part, q, q_stride, d + part * kPartRows);
       }
     }
   }
