@@ -110,7 +110,7 @@ Command add_run(CLI::App& app) {
   app.footer(
       "\nExample:\n  sterna run model.gguf -p \"Once upon a time\" -n 64 --temp 0\n\n"
       "The text goes to standard output, everything else to standard error.\n"
-      "STERNA_ISA=scalar|avx2|neon forces an instruction set.");
+      "STERNA_ISA=avx2 (scalar, avxvnni, ...) forces an instruction set.");
   return [options] { return run(*options); };
 }
 
