@@ -97,6 +97,10 @@ Result<std::shared_ptr<const runtime::Model>> load(const Options& o, runtime::Th
 Result<Row> measure(const Options& o, const std::shared_ptr<const runtime::Model>& model,
                     const SpeedTest& test, const kernels::Kernels& table, runtime::ThreadPool& pool) {
   const kernels::KvType kv = o.kv == "f32" ? kernels::KvType::f32 : kernels::KvType::f16;
+  if (test.context() > model->config().context) {
+    return fail("{} needs a context of {} tokens, but the model was made for {}; use a smaller -p, -n or -d",
+                test.name(), test.context(), model->config().context);
+  }
   STERNA_TRY(auto session, runtime::Session::create(
                                model, {.context = test.context(), .kv = kv, .batch = o.batch}, table, pool));
   Row row{.test = test, .threads = pool.size(), .speed = {}, .bytes_per_token = 0, .profile = {}};

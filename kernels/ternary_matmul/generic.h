@@ -54,7 +54,7 @@ struct Part {
 };
 
 // Fills d: -(offset * sum of q over the groups), what the sum of code * q will be too large by.
-template <class P>
+template <Isa isa, class P>
 inline void start_dots(const QuantizedView& x, P part, std::size_t first_group, std::size_t groups,
                        std::int32_t* d) {
   constexpr std::int32_t code_offset = P::planes == 1 ? 1 : P::planes == 2 ? 4 : 13;
@@ -86,7 +86,7 @@ template <Isa isa, class P>
 inline void all_dots(const TernaryView& w, const QuantizedView& x, P part, std::int32_t* d) {
   constexpr std::size_t step = TernaryTiles<isa>::kRunGroups;
   const std::size_t groups = round_up(w.columns, kGroupColumns) / kGroupColumns;
-  start_dots(x, part, 0, groups, d);
+  start_dots<isa>(x, part, 0, groups, d);
   for (std::size_t g = 0; g < groups; g += step) group_dots<isa>(w, x, part, g, step, d);
 }
 
@@ -121,7 +121,7 @@ inline void scaled_sums(const TernaryView& w, const QuantizedView& x, P part, F3
   }
   unrolled<P::sums>([&](auto i) { sums[i] = F::zero(); });
   for (std::size_t g = 0; g < w.groups(); ++g) {
-    start_dots(x, part, g, 1, d);
+    start_dots<isa>(x, part, g, 1, d);
     group_dots<isa>(w, x, part, g, 1, d);
     unrolled<P::blocks>([&](auto b) __attribute__((always_inline)) {
       const F scale = load_scales<isa>(w, part.block + b, g);

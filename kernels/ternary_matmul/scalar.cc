@@ -10,7 +10,7 @@ namespace sterna::kernels {
 // [-128 * 26, 127 * 26]; four of them fit in int16.
 template <>
 struct TernaryTiles<Isa::scalar> {
-  static constexpr std::size_t kRunGroups = 128;  // int32 sums: |d| itself is the bound
+  static constexpr std::size_t kRunGroups = 128;
   template <std::size_t planes>
   static constexpr std::size_t kBlocks = 1;
   static constexpr bool kBlocksOfTokens = false;

@@ -9,6 +9,7 @@
 #include "runtime/session.h"
 #include "runtime/synthetic.h"
 #include "tests/support/engine.h"
+#include "tests/support/small_config.h"
 
 namespace {
 std::atomic<std::size_t> allocations{0};
@@ -26,22 +27,9 @@ namespace sterna::runtime {
 namespace {
 
 TEST(Allocation, DecodingATokenAllocatesNothing) {
-  ModelConfig config;
-  config.model_type = "bitnet";
-  config.name = "small";
-  config.hidden = 64;
-  config.layers = 2;
-  config.heads = 4;
-  config.kv_heads = 2;
-  config.head_dim = 16;
-  config.ffn = 96;
-  config.vocab = 300;
-  config.context = 64;
-  config.tied_head = true;
-  config.sub_norms = true;
   for (const std::size_t threads : {1U, 3U}) {
     ThreadPool pool(threads);
-    const auto model = synthetic_model(config, pool);
+    const auto model = synthetic_model(testing::small_config(), pool);
     ASSERT_TRUE(model);
     auto session = Session::create(*model, {}, testing::test_kernels(), pool);
     ASSERT_TRUE(session);

@@ -8,28 +8,13 @@
 #include "kernels/ternary_matmul/pack.h"
 #include "runtime/benchmark.h"
 #include "tests/support/engine.h"
+#include "tests/support/small_config.h"
 
 namespace sterna::runtime {
 namespace {
 
 using ::testing::HasSubstr;
-
-ModelConfig small_config() {
-  ModelConfig c;
-  c.model_type = "bitnet";
-  c.name = "small";
-  c.hidden = 48;
-  c.layers = 2;
-  c.heads = 3;
-  c.kv_heads = 1;
-  c.head_dim = 16;
-  c.ffn = 80;
-  c.vocab = 300;
-  c.context = 64;
-  c.tied_head = true;
-  c.sub_norms = true;
-  return c;
-}
+using testing::small_config;
 
 TEST(Synthetic, IsTheSameModelOnEveryCallAndAtAnyNumberOfThreads) {
   ThreadPool one(1);
