@@ -73,7 +73,7 @@ std::optional<double> cpu_quota(const std::string& root) {
   // root's file is the container's.
   std::string path = cgroup_path(root);
   while (true) {
-    const auto here = parse_cpu_max(first_line(root + "/sys/fs/cgroup" + path + "/cpu.max"));
+    const auto here = parse_cpu_max(first_line(fmt::format("{}/sys/fs/cgroup{}/cpu.max", root, path)));
     if (here) least = std::min(least.value_or(*here), *here);
     const std::size_t slash = path.find_last_of('/');
     if (slash == std::string::npos) return least;
