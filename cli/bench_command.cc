@@ -45,7 +45,7 @@ struct Row {
   std::size_t threads = 0;
   SpeedResult speed;
   std::uint64_t bytes_per_token = 0;  // of a test that only decodes, else 0
-  std::optional<Profile> profile;     // of all repetitions
+  std::optional<Profile> profile;     // of one more repetition
 
   [[nodiscard]] double gigabytes() const {
     return static_cast<double>(bytes_per_token) * speed.mean() * 1e-9;
@@ -104,17 +104,12 @@ Result<Row> measure(const Options& o, const std::shared_ptr<const runtime::Model
   STERNA_TRY(auto session, runtime::Session::create(
                                model, {.context = test.context(), .kv = kv, .batch = o.batch}, table, pool));
   Row row{.test = test, .threads = pool.size(), .speed = {}, .bytes_per_token = 0, .profile = {}};
-  STERNA_TRY(row.speed, runtime::measure_speed(*session, test, o.repetitions));
+  if (o.profile) row.profile.emplace(model->config().layers);
+  STERNA_TRY(row.speed,
+             runtime::measure_speed(*session, test, o.repetitions, row.profile ? &*row.profile : nullptr));
   if (test.prompt == 0) {
     // Halfway through the test the context is this deep.
     row.bytes_per_token = runtime::bytes_per_token(*model, test.depth + test.generate / 2, kv);
-  }
-  if (o.profile) {
-    row.profile.emplace(model->config().layers);
-    session->set_profile(&*row.profile);
-    STERNA_TRY(const SpeedResult ignored,
-               runtime::measure_speed(*session, {test.prompt, test.generate, 0}, 1));
-    static_cast<void>(ignored);
   }
   return row;
 }
@@ -299,8 +294,7 @@ Command add_bench(CLI::App& app) {
       ->check(CLI::IsMember({"md", "csv", "json"}))
       ->capture_default_str();
   app.add_flag("--no-mmap", o.no_mmap, "read the file into memory instead of mapping it");
-  app.add_flag("--profile", o.profile,
-               "also show where the time goes (one more run of each test, at depth 0)");
+  app.add_flag("--profile", o.profile, "also show where the time goes (one more run of each test)");
   app.footer(
       "\nExample:\n  sterna bench model.gguf -p 512 -n 128 -d 0,4096 -t 1,2\n\n"
       "STERNA_ISA forces an instruction set. GB/s: bytes that a decoded token reads, times tokens per "

@@ -53,7 +53,8 @@ double SpeedResult::deviation() const {
   return std::sqrt(sum / static_cast<double>(tokens_per_second.size() - 1));
 }
 
-Result<SpeedResult> measure_speed(Session& session, const SpeedTest& test, std::size_t repetitions) {
+Result<SpeedResult> measure_speed(Session& session, const SpeedTest& test, std::size_t repetitions,
+                                  Profile* profile) {
   const std::uint32_t vocab = session.model().config().vocab;
   const std::vector<TokenId> before = some_tokens(test.depth, vocab);
   const std::vector<TokenId> ids = some_tokens(test.tokens(), vocab);
@@ -65,6 +66,12 @@ Result<SpeedResult> measure_speed(Session& session, const SpeedTest& test, std::
   for (std::size_t i = 0; i < repetitions; ++i) {
     STERNA_TRY(const double seconds, seconds_of(session, test, ids));
     result.tokens_per_second.push_back(static_cast<double>(test.tokens()) / seconds);
+  }
+  if (profile != nullptr) {
+    session.set_profile(profile);
+    const Result<double> profiled = seconds_of(session, test, ids);
+    session.set_profile(nullptr);
+    if (!profiled) return profiled.error();
   }
   return result;
 }

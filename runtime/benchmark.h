@@ -27,8 +27,10 @@ struct SpeedResult {
 };
 
 // One repetition goes untimed before the others. The session's context must hold the test; what is in it is
-// forgotten.
-Result<SpeedResult> measure_speed(Session& session, const SpeedTest& test, std::size_t repetitions);
+// forgotten. With a profile one more repetition follows, whose steps are added to it and whose speed counts
+// for nothing.
+Result<SpeedResult> measure_speed(Session& session, const SpeedTest& test, std::size_t repetitions,
+                                  Profile* profile = nullptr);
 
 // Bytes that decoding one token at this depth reads: every matrix once, the row of the embedding, norms, and
 // the keys and values. A tied head is counted as the head.

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/aligned_buffer.h"
+#include "runtime/tokenizer/byte_level.h"
 
 namespace sterna::runtime {
 namespace {
@@ -53,13 +54,9 @@ ModelConfig config_of(std::string_view shape) {
 // Every byte is a token, named as byte-level vocabularies do.
 TokenizerSpec byte_tokenizer() {
   nlohmann::json vocabulary = nlohmann::json::object();
-  unsigned others = 0;
   for (unsigned byte = 0; byte < 256; ++byte) {
-    const bool printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-    const unsigned code = printable ? byte : 256 + others++;
     std::string name;
-    if (code >= 0x80) name += static_cast<char>(0xC0U | code >> 6);
-    name += static_cast<char>(code < 0x80 ? code : 0x80U | (code & 0x3FU));
+    tokenization::append_byte_characters(name, std::string(1, static_cast<char>(byte)));
     vocabulary[name] = byte;
   }
   const nlohmann::json byte_level = {

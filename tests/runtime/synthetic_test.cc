@@ -81,6 +81,10 @@ TEST(Benchmark, MeasuresEveryRepetitionAndLeavesTheDepth) {
   ASSERT_EQ(result->tokens_per_second.size(), 3U);
   for (const double speed : result->tokens_per_second) EXPECT_GT(speed, 0.0);
   EXPECT_EQ((*session)->position(), 29U);
+  Profile profile((*model)->config().layers);  // of the test, not of what fills the context before it
+  ASSERT_TRUE(measure_speed(**session, {.prompt = 0, .generate = 1, .depth = 20}, 1, &profile));
+  EXPECT_GT(profile.total(Step::attention), 0.0);
+  EXPECT_EQ((*session)->position(), 21U);
   EXPECT_FALSE(measure_speed(**session, {.prompt = 31, .generate = 0, .depth = 0}, 1))
       << "the context holds 30";
 }
