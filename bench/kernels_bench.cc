@@ -140,24 +140,32 @@ void bench_dense(benchmark::State& state, const Kernels& k, DenseType type, std:
 
 void bench_attention(benchmark::State& state, const Kernels& k, KvType type, std::size_t n) {
   const std::size_t head_dim = 128;
-  const std::size_t stride = 5 * head_dim;  // five key/value heads side by side
-  const std::vector<float> source = normals(n * stride);
-  const std::vector<float> q = normals(head_dim);
+  const std::size_t queries = 4;
+  const std::vector<float> source = normals(n * head_dim);
+  const std::vector<float> q = normals(queries * head_dim);
   std::vector<std::uint8_t> cache(source.size() * kv_bytes(type));
-  k.kv_store(source.data(), source.size(), type, cache.data());
-  std::vector<float> scores(n), out(head_dim);
-  const AttentionArgs args{q.data(),
-                           cache.data(),
-                           cache.data(),
-                           type,
-                           stride,
-                           stride,
-                           head_dim,
-                           n,
-                           1.0f / std::sqrt(static_cast<float>(head_dim)),
-                           scores.data(),
-                           out.data()};
-  k.attention(args);
+  std::vector<float> scales(n);
+  for (std::size_t j = 0; j < n; ++j) {
+    k.kv_store(&source[j * head_dim], head_dim, type, &cache[j * head_dim * kv_bytes(type)], &scales[j]);
+  }
+  AttentionArgs args;
+  args.q = q.data();
+  args.keys = args.values = cache.data();
+  args.key_scales = args.value_scales = scales.data();
+  args.type = type;
+  args.key_stride = args.value_stride = args.head_dim = head_dim;
+  args.n = n;
+  args.scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+  args.queries = queries;
+  const std::size_t row = attention_chunks(n) * partial_floats(head_dim);
+  std::vector<float> partial(queries * row), out(queries * head_dim);
+  const auto run = [&] {
+    k.attention(args, 0, attention_chunks(n), partial.data());
+    for (std::size_t i = 0; i < queries; ++i) {
+      k.attention_merge(&partial[i * row], attention_chunks(n), head_dim, &out[i * head_dim]);
+    }
+  };
+  run();
   const std::vector<double> exact = reference_attention(args);
   for (std::size_t i = 0; i < head_dim; ++i) {
     // values are below 6; n additions of 2^-24 and as much again for the weights
@@ -166,10 +174,10 @@ void bench_attention(benchmark::State& state, const Kernels& k, KvType type, std
     }
   }
   while (state.KeepRunning()) {
-    k.attention(args);
+    run();
     benchmark::ClobberMemory();
   }
-  report(state, 2.0 * static_cast<double>(n * head_dim),
+  report(state, 2.0 * static_cast<double>(queries * n * head_dim),
          2.0 * static_cast<double>(n * head_dim * kv_bytes(type)));
 }
 
@@ -194,7 +202,8 @@ void register_rows(const Kernels& k) {
   add_bench("relu2", [&k](const float* x, std::size_t n, float* y) {
     k.gated_activation(x, x, n, GateFunction::relu2, y);
   });
-  add_bench("kv_store", [&k](const float* x, std::size_t n, float* y) { k.kv_store(x, n, KvType::f16, y); });
+  add_bench("kv_store",
+            [&k](const float* x, std::size_t n, float* y) { k.kv_store(x, n, KvType::f16, y, nullptr); });
   add_bench("rope", [&k](const float*, std::size_t n, float* y) {
     static const std::vector<float> eighth_turn(64, std::sqrt(0.5f));  // cos = sin: lengths stay as they are
     k.rope(y, n / 128, 128, eighth_turn.data(), eighth_turn.data());
@@ -231,8 +240,9 @@ void register_matrices(const Kernels& k) {
                     [&k, type, tokens](benchmark::State& state) { bench_dense(state, k, type, tokens); });
     }
   }
-  for (const KvType type : {KvType::f32, KvType::f16}) {
-    const std::string name = name_of({"attention", k.name, type == KvType::f32 ? "f32" : "f16", "keys:1024"});
+  for (const KvType type : {KvType::f32, KvType::f16, KvType::i8}) {
+    const char* type_name = type == KvType::f32 ? "f32" : type == KvType::f16 ? "f16" : "int8";
+    const std::string name = name_of({"attention", k.name, type_name, "keys:1024"});
     add_benchmark(name, [&k, type](benchmark::State& state) { bench_attention(state, k, type, 1024); });
   }
 }

@@ -96,7 +96,7 @@ Result<std::shared_ptr<const runtime::Model>> load(const Options& o, runtime::Th
 
 Result<Row> measure(const Options& o, const std::shared_ptr<const runtime::Model>& model,
                     const SpeedTest& test, const kernels::Kernels& table, runtime::ThreadPool& pool) {
-  const kernels::KvType kv = o.kv == "f32" ? kernels::KvType::f32 : kernels::KvType::f16;
+  const kernels::KvType kv = runtime::kv_type_named(o.kv);
   if (test.context() > model->config().context) {
     return fail("{} needs a context of {} tokens, but the model was made for {}; use a smaller -p, -n or -d",
                 test.name(), test.context(), model->config().context);
@@ -288,7 +288,7 @@ Command add_bench(CLI::App& app) {
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   app.add_option("--kv", o.kv, "type of the KV cache")
-      ->check(CLI::IsMember({"f16", "f32"}))
+      ->check(CLI::IsMember(runtime::kKvTypeNames))
       ->capture_default_str();
   app.add_option("-o,--output", o.format, "md, csv or json")
       ->check(CLI::IsMember({"md", "csv", "json"}))

@@ -33,8 +33,8 @@ void EngineOptions::add_to(CLI::App& app) {
   app.add_option("-b,--batch", batch, "tokens of one prefill step")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
-  app.add_option("--kv", kv, "type of the KV cache")
-      ->check(CLI::IsMember({"f16", "f32"}))
+  app.add_option("--kv", kv, "type of the KV cache; int8 halves f16 (docs/performance.md has its cost)")
+      ->check(CLI::IsMember(runtime::kKvTypeNames))
       ->capture_default_str();
   app.add_flag("--no-mmap", no_mmap, "read the file into memory instead of mapping it");
   app.add_flag("--no-verify", no_verify, "do not compare the tensors with their checksums at start");
@@ -69,7 +69,7 @@ Result<Engine> start_engine(EngineOptions& options) {
   runtime::Session::Options session;
   session.context = options.context;
   session.batch = options.batch;
-  session.kv = options.kv == "f32" ? kernels::KvType::f32 : kernels::KvType::f16;
+  session.kv = runtime::kv_type_named(options.kv);
   STERNA_TRY(engine.session, runtime::Session::create(engine.model, session, *table, *engine.pool));
   engine.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return engine;

@@ -11,7 +11,7 @@ namespace sterna::kernels {
 namespace {
 
 // NOLINTBEGIN(bugprone-macro-parentheses): names
-#define STERNA_TERNARY_ENTRY(op) .op = op<kIsa>,
+#define STERNA_INTEGER_ENTRY(op) .op = op<kIsa>,
 #define STERNA_LANE_ENTRY(op) .op = op<kLanes>,
 #define STERNA_TABLE(name_, lanes_)                                    \
   namespace name_ {                                                    \
@@ -19,13 +19,13 @@ namespace {
   constexpr Isa kLanes = Isa::lanes_;                                  \
   const Kernels kTable{.isa = kIsa,                                    \
                        .name = #name_,                                 \
-                       STERNA_KERNEL_TERNARY_OPS(STERNA_TERNARY_ENTRY) \
+                       STERNA_KERNEL_INTEGER_OPS(STERNA_INTEGER_ENTRY) \
                            STERNA_KERNEL_LANE_OPS(STERNA_LANE_ENTRY)}; \
   }
 STERNA_KERNEL_ISAS(STERNA_TABLE)
 #undef STERNA_TABLE
 #undef STERNA_LANE_ENTRY
-#undef STERNA_TERNARY_ENTRY
+#undef STERNA_INTEGER_ENTRY
 // NOLINTEND(bugprone-macro-parentheses)
 
 #define STERNA_ADDRESS(name_, lanes_) &name_::kTable,

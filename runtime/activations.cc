@@ -4,7 +4,8 @@
 #include <cmath>
 #include <numbers>
 
-#include "kernels/views.h"
+#include "kernels/attention/attention.h"
+#include "runtime/attention.h"
 
 namespace sterna::runtime {
 namespace {
@@ -61,7 +62,8 @@ Result<Activations> Activations::create(const ModelConfig& c, std::size_t batch,
   STERNA_CHECK(floats(a.cos, batch * c.head_dim / 2));
   STERNA_CHECK(floats(a.sin, batch * c.head_dim / 2));
   STERNA_CHECK(floats(a.frequencies, c.head_dim / 2));
-  STERNA_CHECK(floats(a.scores, threads * kScoreRows * context));
+  STERNA_CHECK(floats(a.partials, attention_partial_rows(c, threads) * kernels::attention_chunks(context) *
+                                      kernels::partial_floats(c.head_dim)));
   STERNA_CHECK(floats(a.dequantized, threads * kBlasRows * widest));
   STERNA_CHECK(floats(a.inverse_scale, batch));
   STERNA_TRY(a.quantized, AlignedBuffer<std::int8_t>::create(

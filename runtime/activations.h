@@ -30,14 +30,13 @@ struct Activations {
   AlignedBuffer<float> logits;       // [B, vocab]
   AlignedBuffer<float> cos, sin;     // [B, head_dim / 2]
   AlignedBuffer<float> frequencies;  // [head_dim / 2] radians per position
-  AlignedBuffer<float> scores;       // [threads, kScoreRows, context] attention scratch
+  AlignedBuffer<float> partials;     // [attention_partial_rows, chunks of the context, head_dim + 2]
   AlignedBuffer<float> dequantized;  // [threads, kBlasRows, widest input], float copies of weights for BLAS
 
   AlignedBuffer<std::int8_t> quantized;  // [B, widest input padded to 16]
   AlignedBuffer<std::int32_t> sums;      // [B, groups of 128 of the widest input]
   AlignedBuffer<float> inverse_scale;    // [B]
 
-  static constexpr std::size_t kScoreRows = 4;  // queries that the attention kernel takes at once
   static constexpr std::size_t kBlasRows = 64;
   [[nodiscard]] float* worker_copy(std::size_t worker) {
     return dequantized.data() + worker * kBlasRows * widest;

@@ -92,7 +92,9 @@ std::uint64_t bytes_per_token(const Model& model, std::size_t depth, kernels::Kv
     }
     bytes += std::uint64_t{4} * 2 * c.hidden;
   }
-  return bytes + std::uint64_t{2} * c.layers * c.kv_width() * kernels::kv_bytes(kv) * depth;
+  const std::uint64_t row = kernels::kv_stride(kv, c.head_dim) * kernels::kv_bytes(kv) +
+                            (kv == kernels::KvType::i8 ? sizeof(float) : 0);
+  return bytes + std::uint64_t{2} * c.layers * c.kv_heads * row * depth;
 }
 
 }  // namespace sterna::runtime

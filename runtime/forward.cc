@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/attention.h"
 #include "runtime/linear.h"
 
 namespace sterna::runtime {
@@ -45,45 +46,10 @@ void rotate_and_store(ForwardContext& c, const LayerWeights& w, std::size_t laye
     heads(c.act.q.data() + t * m.q_width(), m.heads, w.q_norm, t);
     heads(k, m.kv_heads, w.k_norm, t);
     for (std::size_t h = 0; h < m.kv_heads; ++h) {
-      c.kernels.kv_store(k + h * d, d, c.cache.type(), c.cache.key(layer, h, position + t));
-      c.kernels.kv_store(v + h * d, d, c.cache.type(), c.cache.value(layer, h, position + t));
-    }
-  });
-}
-
-// Query heads that one call of the kernel takes: all that share a key and value head, unless that leaves
-// threads without work (one token of a model with few of these heads).
-std::size_t heads_at_once(const ForwardContext& c, std::size_t tokens) {
-  const ModelConfig& m = c.config;
-  const std::size_t wanted = c.pool.size() == 1 ? 1 : 4 * c.pool.size();
-  std::size_t heads = m.heads / m.kv_heads;
-  while (heads % 2 == 0 && tokens * m.heads / heads < wanted) heads /= 2;
-  return heads;
-}
-
-void attend(ForwardContext& c, std::size_t layer, std::size_t tokens, std::size_t position) {
-  const ModelConfig& m = c.config;
-  const std::size_t heads_per_kv = m.heads / m.kv_heads;
-  const std::size_t heads = heads_at_once(c, tokens);
-  const std::size_t parts = m.heads / heads;  // of a token
-  c.pool.run(tokens * parts, 1, [&](std::size_t begin, std::size_t end, std::size_t worker) {
-    for (std::size_t i = begin; i < end; ++i) {
-      const std::size_t h = i % parts * heads;
-      const std::size_t last = position + i / parts;
-      const std::size_t first =
-          m.sliding_window != 0 && last >= m.sliding_window ? last + 1 - m.sliding_window : 0;
-      kernels::AttentionArgs args;
-      args.q = c.act.q.data() + i * heads * m.head_dim;
-      args.keys = c.cache.key(layer, h / heads_per_kv, first);
-      args.values = c.cache.value(layer, h / heads_per_kv, first);
-      args.type = c.cache.type();
-      args.key_stride = args.value_stride = args.head_dim = m.head_dim;
-      args.n = last + 1 - first;
-      args.scale = 1.0F / std::sqrt(static_cast<float>(m.head_dim));
-      args.scores = c.act.scores.data() + worker * Activations::kScoreRows * c.cache.context();
-      args.out = c.act.attention.data() + i * heads * m.head_dim;
-      args.queries = heads;
-      c.kernels.attention(args);
+      const KvCache::Row key = c.cache.key(layer, h, position + t);
+      const KvCache::Row value = c.cache.value(layer, h, position + t);
+      c.kernels.kv_store(k + h * d, d, c.cache.type(), key.data, key.scale);
+      c.kernels.kv_store(v + h * d, d, c.cache.type(), value.data, value.scale);
     }
   });
 }

@@ -2,4 +2,9 @@
 
 #include "kernels/attention/generic.h"
 
-template void sterna::kernels::attention<sterna::kernels::Isa::avx2>(const AttentionArgs&);
+namespace sterna::kernels {
+
+template void attention<Isa::avx2>(const AttentionArgs&, std::size_t, std::size_t, float*);
+template void attention_merge<Isa::avx2>(float*, std::size_t, std::size_t, float*);
+
+}  // namespace sterna::kernels

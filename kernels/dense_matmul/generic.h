@@ -18,10 +18,10 @@ inline void dense_tile(const DenseView& w, const float* x, std::size_t x_stride,
                        std::size_t token, DenseOutput out) {
   float sums[rows * tokens];
   dots<isa, type, rows, tokens>(w.row(row), w.columns * dense_bytes(type), x + token * x_stride, x_stride,
-                                w.columns, sums);
+                                w.columns, w.row(row) + kPrefetchBytes, sums);
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t t = 0; t < tokens; ++t) {
-      const float sum = sums[r * tokens + t];
+      const float sum = sums[t * rows + r];
       out.y[(token + t) * out.stride + row + r] = type == DenseType::i8 ? w.row_scales[row + r] * sum : sum;
     }
   }

@@ -2,13 +2,18 @@
 
 #include "kernels/kv_store/kv_store.h"
 #include "kernels/lanes/lanes.h"
+#include "kernels/quantize/generic.h"
 
 namespace sterna::kernels {
 
 template <Isa isa>
-void kv_store(const float* x, std::size_t n, KvType type, void* out) {
+void kv_store(const float* x, std::size_t n, KvType type, void* out, float* scale) {
   if (type == KvType::f32) {
     __builtin_memcpy(out, x, n * sizeof(float));
+    return;
+  }
+  if (type == KvType::i8) {
+    *scale = quantize_row<isa>(x, n, kv_stride(type, n), static_cast<std::int8_t*>(out));
     return;
   }
   using F = F32x16<isa>;

@@ -3,4 +3,4 @@
 #include "kernels/kv_store/generic.h"
 
 template void sterna::kernels::kv_store<sterna::kernels::Isa::scalar>(const float*, std::size_t, KvType,
-                                                                      void*);
+                                                                      void*, float*);

@@ -75,6 +75,38 @@ struct Avx2LaneOps {
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
   }
 
+  static void sums(const F* x, float* out) {
+    const auto eight = [](const F& y) { return _mm256_add_ps(y.v[0], y.v[1]); };
+    const auto four = [](__m256 y, __m256 z) {  // four lanes of each
+      return _mm256_add_ps(_mm256_permute2f128_ps(y, z, 0x20), _mm256_permute2f128_ps(y, z, 0x31));
+    };
+    const __m256 ab = four(eight(x[0]), eight(x[1]));
+    const __m256 cd = four(eight(x[2]), eight(x[3]));
+    const __m256 two = _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xEE));
+    const __m256 one = _mm256_add_ps(two, _mm256_permute_ps(two, 0xB1));  // a a c c b b d d
+    _mm_storeu_ps(out, _mm_unpacklo_ps(_mm_permute_ps(_mm256_castps256_ps128(one), 0x08),
+                                       _mm_permute_ps(_mm256_extractf128_ps(one, 1), 0x08)));
+  }
+
+  using Bytes = __m256i;
+  using Totals = __m256i;
+  using Factor = std::int16_t;
+  static constexpr std::size_t kBytes = 16;
+  static constexpr std::int32_t kOffset = 0;
+  static Totals first_totals(std::int32_t n) { return _mm256_zextsi128_si256(_mm_cvtsi32_si128(n)); }
+  static Bytes load_bytes(const std::int8_t* p) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static Totals add_products(Totals totals, Bytes x, const Factor* y) {
+    const __m256i factors = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(y));
+    return _mm256_add_epi32(totals, _mm256_madd_epi16(x, factors));
+  }
+  static void store_totals(const Totals* t, std::int32_t* out) {
+    const __m256i four = _mm256_hadd_epi32(_mm256_hadd_epi32(t[0], t[1]), _mm256_hadd_epi32(t[2], t[3]));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out),
+                     _mm_add_epi32(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1)));
+  }
+
   static float maximum(const F& x) {  // maxps is a > b ? a : b
     const __m256 eight = _mm256_max_ps(x.v[0], x.v[1]);
     const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));

@@ -58,6 +58,49 @@ struct Avx512LaneOps {
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
   }
 
+  static void sums(const F* x, float* out) {
+    const __m512 ab = halves_added<0x44, 0xEE>(x[0].v[0], x[1].v[0]);  // 8 lanes of each
+    const __m512 cd = halves_added<0x44, 0xEE>(x[2].v[0], x[3].v[0]);
+    const __m512 four = halves_added<0x88, 0xDD>(ab, cd);  // 4 lanes of each of the four
+    const __m512 two = _mm512_add_ps(four, _mm512_permute_ps(four, 0x4E));
+    const __m512 one = _mm512_add_ps(two, _mm512_permute_ps(two, 0xB1));
+    const __m512i first = _mm512_setr_epi32(0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
+    _mm_storeu_ps(out, _mm512_castps512_ps128(_mm512_permutexvar_ps(first, one)));
+  }
+
+  template <int low, int high>
+  static __m512 halves_added(__m512 x, __m512 y) {
+    return _mm512_add_ps(_mm512_shuffle_f32x4(x, y, low), _mm512_shuffle_f32x4(x, y, high));
+  }
+
+  using Bytes = __m512i;
+  using Totals = __m512i;
+  using Factor = std::int16_t;
+  static constexpr std::size_t kBytes = 32;
+  static constexpr std::int32_t kOffset = 0;
+  static Totals first_totals(std::int32_t n) { return _mm512_zextsi128_si512(_mm_cvtsi32_si128(n)); }
+  static Bytes load_bytes(const std::int8_t* p) {
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  static Totals add_products(Totals totals, Bytes x, const Factor* y) {
+    return _mm512_add_epi32(totals, _mm512_madd_epi16(x, _mm512_loadu_si512(y)));
+  }
+  static void store_totals(const Totals* t, std::int32_t* out) {  // as sums() does
+    const __m512i ab = halves_added_i32<0x44, 0xEE>(t[0], t[1]);
+    const __m512i cd = halves_added_i32<0x44, 0xEE>(t[2], t[3]);
+    const __m512i four = halves_added_i32<0x88, 0xDD>(ab, cd);
+    const __m512i two = _mm512_add_epi32(four, _mm512_shuffle_epi32(four, _MM_PERM_BADC));
+    const __m512i one = _mm512_add_epi32(two, _mm512_shuffle_epi32(two, _MM_PERM_CDAB));
+    const __m512i first = _mm512_setr_epi32(0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out),
+                     _mm512_castsi512_si128(_mm512_permutexvar_epi32(first, one)));
+  }
+
+  template <int low, int high>
+  static __m512i halves_added_i32(__m512i x, __m512i y) {
+    return _mm512_add_epi32(_mm512_shuffle_i32x4(x, y, low), _mm512_shuffle_i32x4(x, y, high));
+  }
+
   static float maximum(const F& x) {  // maxps is a > b ? a : b
     const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(x.v[0]), _mm512_extractf32x8_ps(x.v[0], 1));
     const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));

@@ -18,7 +18,15 @@
 //   + - * /  max  min  abs
 //   times_pow2(t)      lane * 2^n for t = n + kRoundingMagic, n whole, -252 <= n <= 254; right to the ends
 //   sum()  maximum()   over the lanes, as trees
+//   sums(four, out)    out[i] = four[i].sum(), together: 3 operations a sum instead of 9
 //   kRegisters         that the sixteen lanes fill
+//
+// LaneOps<isa> is what F32x16 calls where xsimd has no name for it, and products of int8, exact:
+//   load_bytes(p)                  kBytes of them as a register Bytes, kOffset added (unsigned then)
+//   add_products(totals, x, y)     totals + x * y, lane by lane; y points to kBytes elements of type Factor
+//   first_totals(n)                totals whose sum is n
+//   store_totals(four, out)        out[i] = the sum over the lanes of four[i]
+// |x|, |y| <= 127.
 #pragma once
 
 #include <cstddef>
@@ -39,14 +47,18 @@ inline constexpr float kRoundingMagic = 12582912.0f;
 template <Isa isa>
 struct F32x16;
 
+template <Isa isa>
+struct LaneOps;
+
 // Weights that one token meets come from memory, once, and what a loop computes between two loads leaves too
 // few of them in flight: on a virtual machine with 29 GB/s for two cores, AVX-512 loops read 14 (int8 rows)
 // and 19 GB/s (trits) without this, 20 and 26 with it; 4 KB is too near (10), from 8 to 32 KB it is all the
 // same. Nothing faults where this goes past the end. (Not in a lambda of its own: gcc 12 takes one that only
 // prefetches for one without effect.)
 inline constexpr std::size_t kPrefetchBytes = 8192;
+[[gnu::always_inline]] inline void prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }
 [[gnu::always_inline]] inline void prefetch_ahead(const void* p, std::size_t bytes = kPrefetchBytes) {
-  __builtin_prefetch(static_cast<const char*>(p) + bytes, 0, 2);
+  prefetch(static_cast<const char*>(p) + bytes);
 }
 
 // A number known to the compiler. std::integral_constant would do, were its conversion inlined at -O0 too:

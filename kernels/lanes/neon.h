@@ -69,6 +69,33 @@ struct NeonLaneOps {
     return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
   }
 
+  static void sums(const F* x, float* out) {
+    const auto two = [](const F& y, const F& z) {  // two lanes of each
+      const float32x4_t a = vaddq_f32(vaddq_f32(y.v[0], y.v[2]), vaddq_f32(y.v[1], y.v[3]));
+      const float32x4_t b = vaddq_f32(vaddq_f32(z.v[0], z.v[2]), vaddq_f32(z.v[1], z.v[3]));
+      return vaddq_f32(vcombine_f32(vget_low_f32(a), vget_low_f32(b)),
+                       vcombine_f32(vget_high_f32(a), vget_high_f32(b)));
+    };
+    vst1q_f32(out, vpaddq_f32(two(x[0], x[1]), two(x[2], x[3])));
+  }
+
+  // Two products of int8 fit in int16: 2 * 127 * 127 = 32258.
+  using Bytes = int8x16_t;
+  using Totals = int32x4_t;
+  using Factor = std::int8_t;
+  static constexpr std::size_t kBytes = 16;
+  static constexpr std::int32_t kOffset = 0;
+  static Totals first_totals(std::int32_t n) { return vsetq_lane_s32(n, vdupq_n_s32(0), 0); }
+  static Bytes load_bytes(const std::int8_t* p) { return vld1q_s8(p); }
+  static Totals add_products(Totals totals, Bytes x, const Factor* y) {
+    const int8x16_t factors = vld1q_s8(y);
+    const int16x8_t low = vmull_s8(vget_low_s8(x), vget_low_s8(factors));
+    return vpadalq_s16(totals, vmlal_s8(low, vget_high_s8(x), vget_high_s8(factors)));
+  }
+  static void store_totals(const Totals* t, std::int32_t* out) {
+    vst1q_s32(out, vpaddq_s32(vpaddq_s32(t[0], t[1]), vpaddq_s32(t[2], t[3])));
+  }
+
   static float maximum(const F& x) {  // vmaxq would keep a NaN, so compare and select
     const F eight = F::max(x, {{x.v[2], x.v[3], x.v[2], x.v[3]}});
     const F four = F::max(eight, {{eight.v[1], eight.v[1], eight.v[1], eight.v[1]}});

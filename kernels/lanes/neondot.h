@@ -11,6 +11,10 @@ struct XsimdArch<Isa::neondot> {
 };
 
 template <>
-struct LaneOps<Isa::neondot> : NeonLaneOps<Isa::neondot> {};
+struct LaneOps<Isa::neondot> : NeonLaneOps<Isa::neondot> {
+  static Totals add_products(Totals totals, Bytes x, const Factor* y) {
+    return vdotq_s32(totals, x, vld1q_s8(y));
+  }
+};
 
 }  // namespace sterna::kernels

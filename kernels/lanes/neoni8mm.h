@@ -11,6 +11,10 @@ struct XsimdArch<Isa::neoni8mm> {
 };
 
 template <>
-struct LaneOps<Isa::neoni8mm> : NeonLaneOps<Isa::neoni8mm> {};
+struct LaneOps<Isa::neoni8mm> : NeonLaneOps<Isa::neoni8mm> {
+  static Totals add_products(Totals totals, Bytes x, const Factor* y) {
+    return vdotq_s32(totals, x, vld1q_s8(y));
+  }
+};
 
 }  // namespace sterna::kernels

@@ -89,6 +89,9 @@ struct F32x16<Isa::scalar> {
     }
     return t.v[0];
   }
+  static void sums(const F32x16* four, float* out) {
+    for (std::size_t i = 0; i < 4; ++i) out[i] = four[i].sum();
+  }
   [[nodiscard]] float maximum() const {
     F32x16 t = *this;
     for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
@@ -96,6 +99,23 @@ struct F32x16<Isa::scalar> {
     }
     return t.v[0];
   }
+};
+
+// Products of int8 (lanes.h), sixteen at once.
+template <>
+struct LaneOps<Isa::scalar> {
+  using Bytes = const std::int8_t*;
+  using Totals = std::int32_t;
+  using Factor = std::int8_t;
+  static constexpr std::size_t kBytes = 16;
+  static constexpr std::int32_t kOffset = 0;
+  static Totals first_totals(std::int32_t n) { return n; }
+  static Bytes load_bytes(const std::int8_t* p) { return p; }
+  static Totals add_products(Totals totals, Bytes x, const Factor* y) {
+    for (std::size_t i = 0; i < kBytes; ++i) totals += x[i] * y[i];
+    return totals;
+  }
+  static void store_totals(const Totals* t, std::int32_t* out) { __builtin_memcpy(out, t, 4 * sizeof *t); }
 };
 
 }  // namespace sterna::kernels

@@ -11,10 +11,6 @@ namespace sterna::kernels {
 template <Isa isa>
 struct XsimdArch;
 
-// The functions below that end in LaneOps.
-template <Isa isa>
-struct LaneOps;
-
 template <Isa isa>
 struct F32x16 {
   using Batch = xsimd::batch<float, typename XsimdArch<isa>::type>;
@@ -75,6 +71,7 @@ struct F32x16 {
 
   [[nodiscard]] F32x16 times_pow2(F32x16 t) const { return LaneOps<isa>::times_pow2(*this, t); }
   [[nodiscard]] float sum() const { return LaneOps<isa>::sum(*this); }
+  static void sums(const F32x16* four, float* out) { LaneOps<isa>::sums(four, out); }
   [[nodiscard]] float maximum() const { return LaneOps<isa>::maximum(*this); }
 };
 

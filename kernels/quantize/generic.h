@@ -19,12 +19,11 @@ float quantization_factor(const float* x, std::size_t columns) {
   return 127.0f / largest.maximum() + fault.sum();
 }
 
+// q and what quantize calls inverse_scale.
 template <Isa isa>
-void quantize(const float* x, std::size_t columns, std::size_t stride, std::int8_t* q, std::int32_t* sums,
-              float* inverse_scale) {
+float quantize_row(const float* x, std::size_t columns, std::size_t stride, std::int8_t* q) {
   using F = F32x16<isa>;
   const float a = quantization_factor<isa>(x, columns);
-  *inverse_scale = 1.0f / a;
   std::size_t done = 0;
   if (a == a) {
     const F factor = F::broadcast(a);
@@ -35,6 +34,13 @@ void quantize(const float* x, std::size_t columns, std::size_t stride, std::int8
     }
   }
   __builtin_memset(q + done, 0, stride - done);
+  return 1.0f / a;
+}
+
+template <Isa isa>
+void quantize(const float* x, std::size_t columns, std::size_t stride, std::int8_t* q, std::int32_t* sums,
+              float* inverse_scale) {
+  *inverse_scale = quantize_row<isa>(x, columns, stride, q);
   for (std::size_t begin = 0; begin < columns; begin += kGroupColumns) {
     const std::size_t end = begin + kGroupColumns < columns ? begin + kGroupColumns : columns;
     std::int32_t sum = 0;

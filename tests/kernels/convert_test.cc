@@ -85,7 +85,7 @@ std::vector<float> rounding_cases() {
 TEST_P(KvStoreTest, RoundsToTheNearestHalf) {
   const std::vector<float> x = rounding_cases();
   std::vector<Float16Bits> out(x.size());
-  kernels().kv_store(x.data(), x.size(), KvType::f16, out.data());
+  kernels().kv_store(x.data(), x.size(), KvType::f16, out.data(), nullptr);
   for (std::size_t i = 0; i < x.size(); ++i) {
     const double expected = reference_round_to_f16(x[i]);
     const double stored = reference_half(out[i], 5);
@@ -103,12 +103,18 @@ TEST_P(KvStoreTest, WritesNElementsOfItsType) {
     const GuardedBuffer<float> x(Random(n).normals(n));
     GuardedBuffer<Float16Bits> halves(n, 0xFFFF);
     GuardedBuffer<float> floats(n, untouched());
-    kernels().kv_store(x.data(), n, KvType::f16, halves.data());
-    kernels().kv_store(x.data(), n, KvType::f32, floats.data());
+    kernels().kv_store(x.data(), n, KvType::f16, halves.data(), nullptr);
+    kernels().kv_store(x.data(), n, KvType::f32, floats.data(), nullptr);
     for (std::size_t i = 0; i < n; ++i) {
       ASSERT_EQ(reference_half(halves[i], 5), reference_round_to_f16(x[i]));
       ASSERT_EQ(bits_of(floats[i]), bits_of(x[i]));
     }
+    GuardedBuffer<std::int8_t> bytes(kv_stride(KvType::i8, n), 55);
+    float scale = 0;
+    kernels().kv_store(x.data(), n, KvType::i8, bytes.data(), &scale);
+    const ReferenceQuantized expected = reference_quantize({x.data(), n});
+    ASSERT_EQ(bits_of(scale), bits_of(expected.inverse_scale));
+    for (std::size_t i = 0; i < bytes.size(); ++i) ASSERT_EQ(bytes[i], i < n ? expected.q[i] : 0) << i;
   }
 }
 

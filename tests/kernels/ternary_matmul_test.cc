@@ -88,7 +88,7 @@ class Case {
       w_.scales = f32_scales_->data();
     } else {
       f16_scales_ = std::make_unique<GuardedBuffer<Float16Bits>>(scales.size());
-      scalar_kernels().kv_store(scales.data(), scales.size(), KvType::f16, f16_scales_->data());
+      scalar_kernels().kv_store(scales.data(), scales.size(), KvType::f16, f16_scales_->data(), nullptr);
       w_.scales = f16_scales_->data();
     }
   }

@@ -43,20 +43,36 @@ std::vector<float> all_logits(Session& session, std::span<const TokenId> ids) {
 // Ternary products are exact integers and every float sum has a fixed order, so batches, threads and pauses
 // change no bit. (Batches below 16 tokens: from there on the dense head goes through OpenBLAS, whose order is
 // its own.)
-TEST(Session, BatchesAndThreadsChangeNoBit) {
-  const auto model = tiny(2);
-  const auto ids = some_ids(40);
+void expect_equal_bits(kernels::KvType kv, std::size_t tokens, std::uint32_t window) {
+  TinyModel source;
+  source.config["max_position_embeddings"] = tokens;
+  if (window != 0) {
+    source.config["architectures"] = {"MistralForCausalLM"};
+    source.config["model_type"] = "mistral";
+    source.config["sliding_window"] = window;
+  }
+  const auto model = tiny(2, source);
+  ASSERT_EQ(model->config().sliding_window, window);
+  const auto ids = some_ids(tokens);
   std::vector<float> expected;
   for (const std::size_t threads : {1U, 2U, 3U}) {
     ThreadPool pool(threads);
     for (const std::size_t batch : {1U, 3U, 15U}) {
-      auto session = Session::create(model, {.context = 64, .kv = kernels::KvType::f32, .batch = batch},
+      auto session = Session::create(model, {.context = tokens, .kv = kv, .batch = batch},
                                      testing::test_kernels(), pool);
       ASSERT_TRUE(session);
       const auto logits = all_logits(**session, ids);
       if (expected.empty()) expected = logits;
-      EXPECT_EQ(logits, expected) << threads << " threads, batches of " << batch;
+      ASSERT_EQ(logits, expected) << threads << " threads, batches of " << batch;
     }
+  }
+}
+
+TEST(Session, BatchesAndThreadsChangeNoBit) {
+  for (const auto kv : {kernels::KvType::f32, kernels::KvType::f16, kernels::KvType::i8}) {
+    expect_equal_bits(kv, 40, 0);
+    expect_equal_bits(kv, 3 * kernels::kChunkKeys + 5, 0);  // keys in chunks, which threads share
+    expect_equal_bits(kv, 2 * kernels::kChunkKeys, 300);    // chunks of a window that moves
   }
 }
 

@@ -65,6 +65,7 @@ TEST(Benchmark, BytesPerTokenAreThoseOfTheTensors) {
   EXPECT_EQ(bytes_per_token(**model, 0, kernels::KvType::f16), fixed);
   EXPECT_EQ(bytes_per_token(**model, 10, kernels::KvType::f16), fixed + 10 * 2 * 2 * 16 * 2);
   EXPECT_EQ(bytes_per_token(**model, 10, kernels::KvType::f32), fixed + 10 * 2 * 2 * 16 * 4);
+  EXPECT_EQ(bytes_per_token(**model, 10, kernels::KvType::i8), fixed + 10 * 2 * 2 * (64 + 4));  // padded rows
 }
 
 TEST(Benchmark, MeasuresEveryRepetitionAndLeavesTheDepth) {

@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
   app.add_option("-t", threads);
   app.add_option("--batch", options.batch);
   CLI11_PARSE(app, argc, argv);
-  options.kv = kv == "f32" ? sterna::kernels::KvType::f32 : sterna::kernels::KvType::f16;
+  options.kv = sterna::runtime::kv_type_named(kv);
   const char* isa = std::getenv("STERNA_ISA");
   const auto* kernels = sterna::kernels::select_kernels(isa == nullptr ? "" : isa);
   if (kernels == nullptr) return 2;

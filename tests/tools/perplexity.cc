@@ -34,7 +34,7 @@ sterna::Result<nlohmann::json> measure(const Options& o) {
   STERNA_TRY(const auto model, sterna::convert::load_model(o.model, {}, pool));
   Session::Options session_options;
   session_options.context = o.window;
-  session_options.kv = o.kv == "f32" ? sterna::kernels::KvType::f32 : sterna::kernels::KvType::f16;
+  session_options.kv = sterna::runtime::kv_type_named(o.kv);
   STERNA_TRY(const auto session, Session::create(model, session_options, *kernels, pool));
   STERNA_TRY(const std::string text, read_text_file(o.text));
   const auto part =

@@ -1,0 +1,10 @@
+#include "kernels/lanes/avx512vnni.h"
+
+#include "kernels/attention/generic.h"
+
+namespace sterna::kernels {
+
+template void attention<Isa::avx512vnni>(const AttentionArgs&, std::size_t, std::size_t, float*);
+template void attention_merge<Isa::avx512vnni>(float*, std::size_t, std::size_t, float*);
+
+}  // namespace sterna::kernels
