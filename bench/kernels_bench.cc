@@ -220,7 +220,7 @@ void register_matrices(const Kernels& k) {
        {std::pair<std::size_t, std::size_t>{2560, 2560}, {6912, 2560}, {2560, 6912}}) {
     for (const std::size_t group : {std::size_t{0}, kGroupColumns}) {
       for (const std::size_t planes : {1, 2, 3}) {
-        for (const std::size_t tokens : {1, 32}) {
+        for (const std::size_t tokens : {1, 32, 128}) {
           const TernaryShape s{rows, columns, tokens, planes, group};
           const std::string size = std::to_string(rows) + "x" + std::to_string(columns);
           const std::string name =

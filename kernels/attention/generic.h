@@ -13,7 +13,7 @@ inline void weighted_sums(const AttentionArgs& a, const Chunk<float, queries>& p
   const auto* soon = static_cast<const std::uint8_t*>(a.keys) + next;
   const auto* value = static_cast<const std::uint8_t*>(a.values) + i * kv_bytes(type);
   F sums[queries * count];
-  unrolled<queries * count>([&](auto n) { sums[n] = F::zero(); });
+  unrolled<queries * count>([&](auto n) __attribute__((always_inline)) { sums[n] = F::zero(); });
   for (std::size_t j = 0; j < a.n; ++j, value += a.value_stride * kv_bytes(type)) {
     for (std::size_t at = 0; at < count * kLanes * kv_bytes(type); at += 64) {
       prefetch(soon + j * a.key_stride * kv_bytes(type) + at);
@@ -29,7 +29,7 @@ inline void weighted_sums(const AttentionArgs& a, const Chunk<float, queries>& p
       });
     });
   }
-  unrolled<queries * count>([&](auto n) { result[n] = sums[n]; });
+  unrolled<queries * count>([&](auto n) __attribute__((always_inline)) { result[n] = sums[n]; });
 }
 
 // o_c of the chunk that `a` is, query k at out + k * out_stride.

@@ -14,7 +14,7 @@ inline void dots(const std::uint8_t* row, std::size_t row_bytes, const float* x,
                  std::size_t n, const std::uint8_t* soon, float* out) {
   using F = F32x16<isa>;
   F sums[rows * tokens];
-  unrolled<rows * tokens>([&](auto i) { sums[i] = F::zero(); });
+  unrolled<rows * tokens>([&](auto i) __attribute__((always_inline)) { sums[i] = F::zero(); });
   const auto step = [&](std::size_t c, auto load_row, auto load_x) __attribute__((always_inline)) {
     unrolled<rows>([&](auto r) __attribute__((always_inline)) {
       const F w = load_row(row + r * row_bytes + c * dense_bytes(type));
@@ -36,9 +36,10 @@ inline void dots(const std::uint8_t* row, std::size_t row_bytes, const float* x,
         [rest](const float* p) { return load_first<isa>(p, rest); });
   }
   if constexpr (rows * tokens % 4 == 0) {
-    unrolled<rows * tokens / 4>([&](auto i) { F::sums(sums + 4 * i, out + 4 * i); });
+    unrolled<rows * tokens / 4>([&](auto i)
+                                    __attribute__((always_inline)) { F::sums(sums + 4 * i, out + 4 * i); });
   } else {
-    unrolled<rows * tokens>([&](auto i) { out[i] = sums[i].sum(); });
+    unrolled<rows * tokens>([&](auto i) __attribute__((always_inline)) { out[i] = sums[i].sum(); });
   }
 }
 
@@ -51,8 +52,9 @@ inline void int8_dots(const std::int8_t* row, std::size_t row_bytes, const typen
   using Ops = LaneOps<isa>;
   constexpr std::size_t fours = round_up(rows * tokens, 4) / 4;
   typename Ops::Totals totals[4 * fours];
-  unrolled<4 * fours>(
-      [&](auto i) { totals[i] = Ops::first_totals(i / rows < tokens ? first[i / rows] : 0); });
+  unrolled<4 * fours>([&](auto i) __attribute__((always_inline)) {
+    totals[i] = Ops::first_totals(i / rows < tokens ? first[i / rows] : 0);
+  });
   for (std::size_t c = 0; c < n; c += Ops::kBytes) {
     if (c % 64 == 0) {
       for (std::size_t r = 0; r < rows; ++r) prefetch(soon + r * row_bytes + c);
@@ -64,7 +66,8 @@ inline void int8_dots(const std::int8_t* row, std::size_t row_bytes, const typen
       });
     });
   }
-  unrolled<fours>([&](auto i) { Ops::store_totals(totals + 4 * i, out + 4 * i); });
+  unrolled<fours>([&](auto i)
+                      __attribute__((always_inline)) { Ops::store_totals(totals + 4 * i, out + 4 * i); });
 }
 
 }  // namespace sterna::kernels

@@ -10,9 +10,10 @@ template <>
 struct TernaryTiles<Isa::avx2> : HalfShift<Vector256<Isa::avx2>> {
   template <std::size_t planes>
   static constexpr std::size_t kBlocks = 1;
-  static constexpr bool kBlocksOfTokens = false;
   template <std::size_t planes>
-  using Tokens = TokenSteps<4, 1>;
+  using Tokens = TokenSteps<1>;
+  static constexpr std::size_t kStripBlocks = 1;
+  using StripTokens = TokenSteps<4, 2, 1>;
 };
 
 template void ternary_matmul<Isa::avx2>(const TernaryView&, const QuantizedView&, std::size_t, std::size_t,

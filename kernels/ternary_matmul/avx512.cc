@@ -10,9 +10,10 @@ template <>
 struct TernaryTiles<Isa::avx512> : HalfShift<Vector512<Isa::avx512>> {
   template <std::size_t planes>
   static constexpr std::size_t kBlocks = 2;
-  static constexpr bool kBlocksOfTokens = false;
   template <std::size_t planes>
-  using Tokens = TokenSteps<8, 4, 2, 1>;
+  using Tokens = TokenSteps<1>;
+  static constexpr std::size_t kStripBlocks = 2;
+  using StripTokens = TokenSteps<8, 4, 2, 1>;
 };
 
 template void ternary_matmul<Isa::avx512>(const TernaryView&, const QuantizedView&, std::size_t, std::size_t,

@@ -12,9 +12,10 @@ template <>
 struct TernaryTiles<Isa::avx512vnni> : VnniTiles<Vector512<Isa::avx512vnni>, 3> {
   template <std::size_t planes>
   static constexpr std::size_t kBlocks = planes == 1 ? 2 : 1;
-  static constexpr bool kBlocksOfTokens = true;
   template <std::size_t planes>
-  using Tokens = std::conditional_t<planes == 1, TokenSteps<12, 8, 4, 2, 1>, TokenSteps<24, 8, 4, 2, 1>>;
+  using Tokens = TokenSteps<1>;
+  static constexpr std::size_t kStripBlocks = 2;
+  using StripTokens = TokenSteps<12, 8, 4, 2, 1>;
 };
 
 template void ternary_matmul<Isa::avx512vnni>(const TernaryView&, const QuantizedView&, std::size_t,

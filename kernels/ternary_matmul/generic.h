@@ -27,8 +27,7 @@ struct TileRun {
 // offset.
 //
 //   kRunGroups        groups of 128 columns that a run may have, so that nothing overflows (ternary_matmul.h)
-//   kBlocks<planes>   blocks at once where there is one token
-//   kBlocksOfTokens   whether as many are taken at once with several tokens, or one
+//   kBlocks<planes>   blocks at once where there is one token; several tokens take them one by one
 //   Tokens<planes>    TokenSteps of the numbers of tokens at once, falling, the last one 1
 template <Isa isa>
 struct TernaryTiles;
@@ -116,10 +115,12 @@ inline void scaled_sums(const TernaryView& w, const QuantizedView& x, P part, F3
   if (w.group == 0) {
     all_dots<isa>(w, x, part, d);
     const F scale = load_scale<isa>(w);
-    unrolled<P::sums>([&](auto i) { sums[i] = F::zero() + scale * F::load_i32(d + kTileRows * i); });
+    unrolled<P::sums>([&](auto i) __attribute__((always_inline)) {
+      sums[i] = F::zero() + scale * F::load_i32(d + kTileRows * i);
+    });
     return;
   }
-  unrolled<P::sums>([&](auto i) { sums[i] = F::zero(); });
+  unrolled<P::sums>([&](auto i) __attribute__((always_inline)) { sums[i] = F::zero(); });
   for (std::size_t g = 0; g < w.groups(); ++g) {
     start_dots<isa>(x, part, g, 1, d);
     group_dots<isa>(w, x, part, g, 1, d);
@@ -134,13 +135,13 @@ inline void scaled_sums(const TernaryView& w, const QuantizedView& x, P part, F3
 }
 
 // body(Part) for all tokens of `blocks` blocks, as many at once as the steps allow.
-template <std::size_t planes, std::size_t blocks, bool several, std::size_t... steps, class Body>
+template <std::size_t planes, std::size_t blocks, std::size_t... steps, class Body>
 [[gnu::always_inline]] inline void for_tokens(TokenSteps<steps...>, std::size_t tokens, std::size_t block,
                                               Body&& body) {
   std::size_t token = 0;
   const auto step = [&](auto count) __attribute__((always_inline)) {
     for (; token + count <= tokens; token += count) {
-      constexpr std::size_t at_once = count == 1 || several ? blocks : 1;
+      constexpr std::size_t at_once = count == 1 ? blocks : 1;
       for (std::size_t b = 0; b < blocks; b += at_once) body(Part<planes, at_once, count>{block + b, token});
     }
   };
@@ -153,11 +154,11 @@ template <Isa isa, std::size_t planes, class Body>
                                                  std::size_t block_end, Body&& body) {
   constexpr std::size_t blocks = TernaryTiles<isa>::template kBlocks<planes>;
   const typename TernaryTiles<isa>::template Tokens<planes> steps;
-  constexpr bool several = TernaryTiles<isa>::kBlocksOfTokens;
   std::size_t block = block_begin;
-  for (; block + blocks <= block_end; block += blocks)
-    for_tokens<planes, blocks, several>(steps, tokens, block, body);
-  for (; block < block_end; ++block) for_tokens<planes, 1, several>(steps, tokens, block, body);
+  for (; block + blocks <= block_end; block += blocks) {
+    for_tokens<planes, blocks>(steps, tokens, block, body);
+  }
+  for (; block < block_end; ++block) for_tokens<planes, 1>(steps, tokens, block, body);
 }
 
 template <class Body>
@@ -174,21 +175,50 @@ template <class Body>
   }
 }
 
+// What a block's rows of one token are, to y or d of that token; rows that pad the last block go nowhere.
+template <Isa isa>
+[[gnu::always_inline]] inline void store_rows(const TernaryView& w, F32x16<isa> result, std::size_t block,
+                                              float* y) {
+  const std::size_t row = block * kTileRows;
+  row + kTileRows <= w.rows ? result.store(y + row) : store_first<isa>(result, y + row, w.rows - row);
+}
+
+template <Isa isa>
+[[gnu::always_inline]] inline void store_dots(const TernaryView& w, const std::int32_t* sums,
+                                              std::size_t block, std::int32_t* d) {
+  const std::size_t row = block * kTileRows;
+  const std::size_t rows = w.rows - row < kTileRows ? w.rows - row : kTileRows;
+  __builtin_memcpy(d + row, sums, rows * sizeof(std::int32_t));
+}
+
+// strips.h, for the sets that have kStripBlocks.
+template <Isa isa>
+concept HasStrips = requires {
+  TernaryTiles<isa>::kStripBlocks;
+};
+template <Isa isa, std::size_t planes>
+void strips_matmul(const TernaryView& w, const QuantizedView& x, std::size_t block_begin,
+                   std::size_t block_end, float* y, std::size_t y_stride);
+template <Isa isa, std::size_t planes>
+void strips_dot(const TernaryView& w, const QuantizedView& x, std::size_t block_begin, std::size_t block_end,
+                std::int32_t* d, std::size_t d_stride);
+
 template <Isa isa>
 void ternary_matmul(const TernaryView& w, const QuantizedView& x, std::size_t block_begin,
                     std::size_t block_end, float* y, std::size_t y_stride) {
   using F = F32x16<isa>;
   with_planes(w.planes, [&](auto planes) {
+    if constexpr (HasStrips<isa>) {
+      if (x.tokens > 1) return strips_matmul<isa, planes>(w, x, block_begin, block_end, y, y_stride);
+    }
     for_each_part<isa, planes>(x.tokens, block_begin, block_end, [&](auto part) {
       using P = decltype(part);
       F sums[P::sums];
       scaled_sums<isa>(w, x, part, sums);
       for (std::size_t i = 0; i < P::sums; ++i) {
-        const std::size_t row = (part.block + i / P::tokens) * kTileRows;
         const std::size_t token = part.token + i % P::tokens;
-        const F result = F::broadcast(x.inverse_scale[token]) * sums[i];
-        float* out = y + token * y_stride + row;
-        row + kTileRows <= w.rows ? result.store(out) : store_first<isa>(result, out, w.rows - row);
+        store_rows<isa>(w, F::broadcast(x.inverse_scale[token]) * sums[i], part.block + i / P::tokens,
+                        y + token * y_stride);
       }
     });
   });
@@ -198,15 +228,16 @@ template <Isa isa>
 void ternary_dot(const TernaryView& w, const QuantizedView& x, std::size_t block_begin, std::size_t block_end,
                  std::int32_t* d, std::size_t d_stride) {
   with_planes(w.planes, [&](auto planes) {
+    if constexpr (HasStrips<isa>) {
+      if (x.tokens > 1) return strips_dot<isa, planes>(w, x, block_begin, block_end, d, d_stride);
+    }
     for_each_part<isa, planes>(x.tokens, block_begin, block_end, [&](auto part) {
       using P = decltype(part);
       alignas(64) std::int32_t sums[P::sums * kTileRows];
       all_dots<isa>(w, x, part, sums);
       for (std::size_t i = 0; i < P::sums; ++i) {
-        const std::size_t row = (part.block + i / P::tokens) * kTileRows;
-        const std::size_t rows = w.rows - row < kTileRows ? w.rows - row : kTileRows;
-        __builtin_memcpy(d + (part.token + i % P::tokens) * d_stride + row, sums + i * kTileRows,
-                         rows * sizeof(std::int32_t));
+        store_dots<isa>(w, sums + i * kTileRows, part.block + i / P::tokens,
+                        d + (part.token + i % P::tokens) * d_stride);
       }
     });
   });

@@ -4,7 +4,8 @@
 // four times its code and has accumulators of its own, divided by 4 (exactly) when widened. A register of
 // codes takes 1 shift and 4 ands, and per token 4 maddubs, 4 adds and 4 broadcasts, which loads do without a
 // vector unit.
-// Joined planes, for several tokens; for one token that is no gain.
+// Several tokens: strips of joined planes, with one accumulator in int16 for as many tiles as that holds
+// (kWidenTiles).
 #pragma once
 
 #include "kernels/ternary_matmul/joined.h"
@@ -18,9 +19,15 @@ struct HalfShift {
   static constexpr std::size_t kPartRows = kTileRows / kParts;
   static constexpr std::size_t kRunGroups = 1;
 
+  // A lane of a strip's sums takes 4 pairs of a tile, each -512 .. 508, -2048 .. 2032 or -6656 .. 6604.
+  template <std::size_t planes>
+  static constexpr std::size_t kWidenTiles = planes == 1   ? 16
+                                             : planes == 2 ? 4
+                                                           : 1;
+
   struct Sums {  // int16
     R even;      // the columns 0-3 and 8-11 of each tile
-    R odd;       // the columns 4-7 and 12-15; with half-shift 4 times their products
+    R odd;       // the columns 4-7 and 12-15: 4 times their products
   };
 
   // sums += codes of one part of a tile, field by field, times the activations of its columns
@@ -41,9 +48,8 @@ struct HalfShift {
     fields[3] = V::both(upper, high);
   }
 
-  template <std::size_t odd_shift>
   [[gnu::always_inline]] static R total(const Sums& sums) {
-    return V::add32(V::widen(sums.even), V::template right_signed32<odd_shift>(V::widen(sums.odd)));
+    return V::add32(V::widen(sums.even), V::template right_signed32<2>(V::widen(sums.odd)));
   }
 
   // One token and plane, all parts of the tiles of some blocks.
@@ -61,45 +67,50 @@ struct HalfShift {
         multiply(fields, q + i * kTileColumns, sums[n]);
       });
     }
-    unrolled<blocks * kParts>([&](auto n) { add_to<V, weight>(d + n * kPartRows, total<2>(sums[n])); });
-  }
-
-  // Several tokens: one part of the tiles, whose codes are split once, the tokens' accumulators in registers.
-  template <std::size_t planes, std::size_t tokens>
-  static void run_part(const TileRun& run, const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
-    Sums sums[tokens] = {};
-    R totals[tokens] = {};  // three planes only
-    for (std::size_t i = 0; i < run.tiles; ++i) {
-      const std::uint8_t* tile = run.codes + i * planes * kTileBytes;
-      R fields[4];
-      if constexpr (planes == 1) split(V::load(tile), fields);
-      if constexpr (planes != 1) split_joined<V, planes>(tile, fields);
-      unrolled<tokens>([&](auto t) __attribute__((always_inline)) {
-        Sums tile_sums = {};
-        multiply(fields, q + t * q_stride + i * kTileColumns, planes == 3 ? tile_sums : sums[t]);
-        if constexpr (planes == 3) {
-          totals[t] = V::add32(totals[t], V::widen(V::add16(tile_sums.even, tile_sums.odd)));
-        }
-      });
-    }
-    unrolled<tokens>([&](auto t) {
-      if constexpr (planes != 3) totals[t] = total < planes == 1 ? 2 : 0 > (sums[t]);
-      add_to<V, 1>(d + t * kTileRows, totals[t]);
+    unrolled<blocks * kParts>([&](auto n) __attribute__((always_inline)) {
+      add_to<V, weight>(d + n * kPartRows, total(sums[n]));
     });
   }
 
   template <std::size_t planes, std::size_t blocks, std::size_t tokens>
-  static void accumulate(const TileRun& run, const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
-    if constexpr (tokens == 1) {
-      unrolled<planes>([&](auto plane) {
-        const TileRun of_plane{run.codes + plane * kTileBytes, run.tiles, run.block_bytes};
-        run_plane<blocks, plane_weight(planes, plane)>(of_plane, planes * kTileBytes, q, d);
-      });
-    } else {
-      for (std::size_t part = 0; part < kParts; ++part) {
-        const TileRun of_part{run.codes + part * V::kBytes, run.tiles, run.block_bytes};
-        run_part<planes, tokens>(of_part, q, q_stride, d + part * kPartRows);
+  static void accumulate(const TileRun& run, const std::int8_t* q, std::size_t, std::int32_t* d) {
+    static_assert(tokens == 1);
+    unrolled<planes>([&](auto plane) __attribute__((always_inline)) {
+      const TileRun of_plane{run.codes + plane * kTileBytes, run.tiles, run.block_bytes};
+      run_plane<blocks, plane_weight(planes, plane)>(of_plane, planes * kTileBytes, q, d);
+    });
+  }
+
+  template <std::size_t planes>
+  static void split_tile(const std::uint8_t* tile, std::uint8_t* fields) {
+    split_to<V, planes>(tile, fields);
+  }
+
+  // An activation that is broadcast once serves all rows.
+  template <std::size_t planes, std::size_t blocks, std::size_t tokens>
+  [[gnu::noinline]] static void multiply_strip(const std::uint8_t* fields, std::size_t tiles,
+                                               const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
+    constexpr std::size_t rows = blocks * kParts;
+    constexpr std::size_t step = kWidenTiles<planes> * kFields;
+    for (std::size_t begin = 0; begin < tiles * kFields; begin += step) {
+      const std::size_t end = begin + step < tiles * kFields ? begin + step : tiles * kFields;
+      R sums[tokens * rows] = {};
+      for (std::size_t i = begin; i < end; ++i) {
+        R codes[rows];
+        unrolled<rows>([&](auto r) __attribute__((always_inline)) {
+          codes[r] =
+              V::load(fields + r / kParts * sizeof(Strip<1>) + i * kTileBytes + r % kParts * V::kBytes);
+        });
+        unrolled<tokens>([&](auto t) __attribute__((always_inline)) {
+          const R x = V::broadcast4(q + t * q_stride + 4 * i);
+          unrolled<rows>([&](auto r) __attribute__((always_inline)) {
+            sums[t * rows + r] = V::add16(sums[t * rows + r], V::pairs16(codes[r], x));
+          });
+        });
       }
+      unrolled<tokens * rows>([&](auto n) __attribute__((always_inline)) {
+        add_to<V, 1>(d + n * kPartRows, V::widen(sums[n]));
+      });
     }
   }
 };

@@ -1,7 +1,7 @@
 // Two or three planes as one: with several tokens a tile is split once and then costs what one plane does.
 #pragma once
 
-#include "kernels/ternary_matmul/generic.h"
+#include "kernels/ternary_matmul/strips.h"
 
 namespace sterna::kernels {
 
@@ -32,6 +32,25 @@ template <class V, std::size_t planes>
     const R code = V::set8(0x03);
     unrolled<4>([&](auto f) __attribute__((always_inline)) {
       fields[f] = times3_plus<V>(fields[f], V::both(V::template right<2 * f>(third), code));
+    });
+  }
+}
+
+// One tile to the fields of a strip.
+template <class V, std::size_t planes>
+[[gnu::always_inline]] inline void split_to(const std::uint8_t* tile, std::uint8_t* fields) {
+  for (std::size_t part = 0; part < kTileBytes; part += V::kBytes) {
+    typename V::R codes[kFields];
+    if constexpr (planes == 1) {
+      const typename V::R all = V::load(tile + part);
+      unrolled<kFields>([&](auto f) __attribute__((always_inline)) {
+        codes[f] = V::both(V::template right<2 * f>(all), V::set8(0x03));
+      });
+    } else {
+      split_joined<V, planes>(tile + part, codes);
+    }
+    unrolled<kFields>([&](auto f) __attribute__((always_inline)) {
+      V::store(fields + f * kTileBytes + part, codes[f]);
     });
   }
 }

@@ -11,7 +11,6 @@ struct TernaryTiles<Isa::neon> {
   static constexpr std::size_t kRunGroups = 1;
   template <std::size_t planes>
   static constexpr std::size_t kBlocks = 1;
-  static constexpr bool kBlocksOfTokens = false;
   template <std::size_t planes>
   using Tokens = TokenSteps<4, 1>;
   static constexpr std::size_t kQuadRows = 4;
@@ -40,7 +39,9 @@ struct TernaryTiles<Isa::neon> {
                        std::size_t q_stride, std::int32_t* d) {
     const uint8x16_t mask = vdupq_n_u8(3);
     Sums sums[tokens][quads];
-    unrolled<tokens * quads>([&](auto i) { sums[i / quads][i % quads] = {vdupq_n_s16(0), vdupq_n_s16(0)}; });
+    unrolled<tokens * quads>([&](auto i) __attribute__((always_inline)) {
+      sums[i / quads][i % quads] = {vdupq_n_s16(0), vdupq_n_s16(0)};
+    });
     for (std::size_t i = 0; i < run.tiles; ++i) {
       const std::uint8_t* tile = run.codes + i * tile_stride;
       int8x16_t fields[quads][4];
@@ -62,7 +63,7 @@ struct TernaryTiles<Isa::neon> {
         });
       });
     }
-    unrolled<tokens * quads>([&](auto i) {
+    unrolled<tokens * quads>([&](auto i) __attribute__((always_inline)) {
       flush<weight>(sums[i / quads][i % quads], d + i / quads * kTileRows + i % quads * kQuadRows);
     });
   }
@@ -70,7 +71,7 @@ struct TernaryTiles<Isa::neon> {
   template <std::size_t planes, std::size_t blocks, std::size_t tokens>
   static void accumulate(const TileRun& run, const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
     constexpr std::size_t quads = tokens == 1 ? 4 : 2;
-    unrolled<planes>([&](auto plane) {
+    unrolled<planes>([&](auto plane) __attribute__((always_inline)) {
       for (std::size_t k = 0; k < kTileRows / kQuadRows; k += quads) {
         const TileRun rows{run.codes + plane * kTileBytes + k * kQuadBytes, run.tiles, run.block_bytes};
         run_rows<tokens, quads, plane_weight(planes, plane)>(rows, planes * kTileBytes, q, q_stride,

@@ -57,7 +57,7 @@ struct NeonDotTiles {
   template <std::int32_t weight>
   static void run_plane(const TileRun& run, std::size_t tile_stride, const std::int8_t* q, std::int32_t* d) {
     int32x4_t sums[kQuads][3];
-    unrolled<kQuads * 3>([&](auto n) { sums[n / 3][n % 3] = vdupq_n_s32(0); });
+    unrolled<kQuads * 3>([&](auto n) __attribute__((always_inline)) { sums[n / 3][n % 3] = vdupq_n_s32(0); });
     for (std::size_t i = 0; i < run.tiles; ++i) {
       const int8x16_t x = vld1q_s8(q + i * kTileColumns);
       unrolled<kQuads>([&](auto k) __attribute__((always_inline)) {
@@ -70,7 +70,7 @@ struct NeonDotTiles {
         sums[k][0] = vdotq_laneq_s32(sums[k][0], vreinterpretq_s8_u8(vshrq_n_u8(codes, 6)), x, 3);
       });
     }
-    unrolled<kQuads>([&](auto k) {
+    unrolled<kQuads>([&](auto k) __attribute__((always_inline)) {
       const int32x4_t upper = vaddq_s32(sums[k][1], vshrq_n_s32(sums[k][2], 2));
       Q::template add_to<weight>(d + k * kQuadRows, vaddq_s32(sums[k][0], vshrq_n_s32(upper, 2)));
     });
@@ -80,7 +80,7 @@ struct NeonDotTiles {
   template <std::size_t planes, std::size_t tokens>
   static void run_quads(const TileRun& run, const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
     int32x4_t sums[2][tokens];
-    unrolled<2 * tokens>([&](auto n) {
+    unrolled<2 * tokens>([&](auto n) __attribute__((always_inline)) {
       sums[n / tokens][n % tokens] = vld1q_s32(d + n % tokens * kTileRows + n / tokens * kQuadRows);
     });
     for (std::size_t i = 0; i < run.tiles; ++i) {
@@ -97,7 +97,7 @@ struct NeonDotTiles {
         });
       });
     }
-    unrolled<2 * tokens>([&](auto n) {
+    unrolled<2 * tokens>([&](auto n) __attribute__((always_inline)) {
       vst1q_s32(d + n % tokens * kTileRows + n / tokens * kQuadRows, sums[n / tokens][n % tokens]);
     });
   }
@@ -105,7 +105,7 @@ struct NeonDotTiles {
   template <std::size_t planes, std::size_t blocks, std::size_t tokens>
   static void accumulate(const TileRun& run, const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
     if constexpr (tokens == 1) {
-      unrolled<planes>([&](auto plane) {
+      unrolled<planes>([&](auto plane) __attribute__((always_inline)) {
         const TileRun of_plane{run.codes + plane * kTileBytes, run.tiles, run.block_bytes};
         run_plane<plane_weight(planes, plane)>(of_plane, planes * kTileBytes, q, d);
       });

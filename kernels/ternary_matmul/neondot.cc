@@ -8,7 +8,6 @@ template <>
 struct TernaryTiles<Isa::neondot> : NeonDotTiles<Isa::neondot> {
   template <std::size_t planes>
   static constexpr std::size_t kBlocks = 1;
-  static constexpr bool kBlocksOfTokens = false;
   template <std::size_t planes>
   using Tokens = TokenSteps<8, 4, 2, 1>;
 };

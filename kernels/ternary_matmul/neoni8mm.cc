@@ -10,7 +10,6 @@ template <>
 struct TernaryTiles<Isa::neoni8mm> : NeonDotTiles<Isa::neoni8mm> {
   template <std::size_t planes>
   static constexpr std::size_t kBlocks = 1;
-  static constexpr bool kBlocksOfTokens = false;
   template <std::size_t planes>
   using Tokens = TokenSteps<8, 4, 2, 1>;
 
@@ -38,7 +37,8 @@ struct TernaryTiles<Isa::neoni8mm> : NeonDotTiles<Isa::neoni8mm> {
   static void run_pairs(const TileRun& run, const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
     constexpr std::size_t pairs = tokens / 2;
     int32x4_t sums[4][pairs];  // row 0 token 0, row 0 token 1, row 1 token 0, row 1 token 1
-    unrolled<4 * pairs>([&](auto n) { sums[n / pairs][n % pairs] = vdupq_n_s32(0); });
+    unrolled<4 * pairs>([&](auto n)
+                            __attribute__((always_inline)) { sums[n / pairs][n % pairs] = vdupq_n_s32(0); });
     for (std::size_t i = 0; i < run.tiles; ++i) {
       const std::uint8_t* tile = run.codes + i * planes * kTileBytes;
       int8x16_t rows[2][2][2];
@@ -56,7 +56,7 @@ struct TernaryTiles<Isa::neoni8mm> : NeonDotTiles<Isa::neoni8mm> {
         });
       });
     }
-    unrolled<4 * pairs>([&](auto n) {
+    unrolled<4 * pairs>([&](auto n) __attribute__((always_inline)) {
       const int32x4_t s = sums[n / pairs][n % pairs];
       std::int32_t* out = d + n % pairs * 2 * kTileRows + n / pairs * 2;
       vst1_s32(out, vadd_s32(vld1_s32(out), vget_low_s32(vuzp1q_s32(s, s))));

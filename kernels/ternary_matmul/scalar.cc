@@ -13,7 +13,6 @@ struct TernaryTiles<Isa::scalar> {
   static constexpr std::size_t kRunGroups = 128;
   template <std::size_t planes>
   static constexpr std::size_t kBlocks = 1;
-  static constexpr bool kBlocksOfTokens = false;
   template <std::size_t planes>
   using Tokens = TokenSteps<4, 1>;
 

@@ -14,18 +14,17 @@
 //  * D, int32: |D| <= 2^20 columns * 13 * 128 < 2^31. Kernels add code * q and begin with -13 * sum of q
 //    (4 or 1 times for fewer planes), so on the way a column counts as anything from -13 q to 13 q: the
 //    same bound.
-//  * AVX2 and AVX-512 (half_shift.h), plane by plane, int16 over one group of 128 columns in two
-//  accumulators: a
-//    u8 x s8 pair is in [-512, 508], and in [-2048, 2032] where codes are left times 4; a lane takes 2 fields
-//    x 8 tiles = 16 pairs, [-8192, 8128] and [-32768, 32512]. Both fit exactly, so a lane is widened once per
-//    group (kRunGroups = 1).
-//  * The same, two planes joined to codes 0 .. 8: a pair is in [-2048, 2032], 16 of them in [-32768, 32512].
-//  * The same, three planes joined to codes 0 .. 26: a pair is in [-6656, 6604], the 4 of one tile in
-//    [-26624, 26416]; widened after every tile.
+//  * AVX2 and AVX-512 (half_shift.h), one token, plane by plane, int16 over one group of 128 columns in two
+//    accumulators: a u8 x s8 pair is in [-512, 508], and in [-2048, 2032] where codes are left times 4; a
+//    lane takes 2 fields x 8 tiles = 16 pairs, [-8192, 8128] and [-32768, 32512]. Both fit exactly, so a lane
+//    is widened once per group (kRunGroups = 1).
+//  * The same, several tokens, one accumulator that takes 4 pairs of a tile: codes 0 .. 2, 16 tiles, 64 pairs
+//  in
+//    [-512, 508], [-32768, 32512]; two planes joined to 0 .. 8, 4 tiles, 16 pairs in [-2048, 2032], the same;
+//    three planes joined to 0 .. 26, one tile, 4 pairs in [-6656, 6604], [-26624, 26416].
 //  * AVX-VNNI and AVX-512 VNNI (vnni.h), one token, int32: what is left times 64 is at most 128, four
-//  products of
-//    a tile at most 65,536 in magnitude; a run of 1024 tiles (kRunGroups = 128) at most 2^26. vpdpbusd does
-//    not saturate. Several tokens, codes of joined planes: the bound of D.
+//    products of a tile at most 65,536 in magnitude; a run of 1024 tiles (kRunGroups = 128) at most 2^26.
+//    vpdpbusd does not saturate. Several tokens, codes of joined planes: the bound of D.
 //  * NEON, plane by plane, int16: a product is in [-256, 254], a lane takes 4 fields x 8 tiles = 32 of
 //    them, [-8192, 8128].
 //  * NEON with dot products (neon_dot.h, neoni8mm.cc), one token, int32: what is left times 16 is at most 32,

@@ -1,0 +1,132 @@
+// Products of several tokens where splitting codes into fields costs what products cost (x86): a strip of
+// some columns of one or two blocks is split once, to memory that stays in the first-level cache, and
+// multiplied with all tokens.
+#pragma once
+
+#include "kernels/ternary_matmul/generic.h"
+
+namespace sterna::kernels {
+
+inline constexpr std::size_t kFields = 4;       // of a tile, kTileBytes each: the codes of columns 4f .. 4f+3
+inline constexpr std::size_t kStripTiles = 32;  // 8 KB a block
+inline constexpr std::size_t kStripTokens = 128;  // sums of 8 KB a block
+
+template <std::size_t blocks>
+struct alignas(64) Strip {
+  std::uint8_t fields[blocks][kStripTiles][kFields][kTileBytes];
+};
+
+// What TernaryTiles<isa> provides for strips:
+//   kStripBlocks       blocks at once
+//   StripTokens        TokenSteps of the tokens at once
+//   split_tile<planes>(tile, fields)    the joined codes, kFields times kTileBytes bytes
+//   multiply_strip<planes, blocks, tokens>(fields, tiles, q, q_stride, d):
+//       d[16 (blocks * t + b) + r] += sum over the tiles' columns c of code(16 b + r, c) * q[t * q_stride +
+//       c]
+//     where the fields of block b are those of a Strip.
+
+// d of `tokens` tokens (layout of multiply_strip) from `token` on, over some groups of columns.
+template <Isa isa, std::size_t planes, std::size_t blocks>
+void strip_dots(const TernaryView& w, const QuantizedView& x, std::size_t block, std::size_t token,
+                std::size_t tokens, std::size_t first_group, std::size_t groups, std::int32_t* d) {
+  using Tiles = TernaryTiles<isa>;
+  for (std::size_t t = 0; t < tokens; ++t) {
+    const Part<planes, blocks, 1> part{block, token + t};
+    start_dots<isa>(x, part, first_group, groups, d + t * blocks * kTileRows);
+  }
+  const std::size_t block_bytes = w.tiles() * planes * kTileBytes;
+  const std::size_t all = w.tiles() - first_group * kGroupTiles;
+  const std::size_t end =
+      first_group * kGroupTiles + (all < groups * kGroupTiles ? all : groups * kGroupTiles);
+  Strip<blocks> strip;
+  for (std::size_t first = first_group * kGroupTiles; first < end; first += kStripTiles) {
+    const std::size_t tiles = end - first < kStripTiles ? end - first : kStripTiles;
+    for (std::size_t b = 0; b < blocks; ++b) {
+      const std::uint8_t* codes = w.codes + (block + b) * block_bytes + first * planes * kTileBytes;
+      for (std::size_t i = 0; i < tiles; ++i, codes += planes * kTileBytes) {
+        unrolled<planes>([&](auto p) __attribute__((always_inline)) {
+          prefetch(codes + blocks * block_bytes + p * kTileBytes);
+        });
+        Tiles::template split_tile<planes>(codes, strip.fields[b][i][0]);
+      }
+    }
+    const std::int8_t* q = x.q + token * x.stride + first * kTileColumns;
+    std::size_t t = 0;
+    const auto step = [&](auto count) __attribute__((always_inline)) {
+      for (; t + count <= tokens; t += count) {
+        Tiles::template multiply_strip<planes, blocks, count>(strip.fields[0][0][0], tiles, q + t * x.stride,
+                                                              x.stride, d + t * blocks * kTileRows);
+      }
+    };
+    [&]<std::size_t... counts>(TokenSteps<counts...>) __attribute__((always_inline)) {
+      (step(Index<counts>{}), ...);
+    }
+    (typename Tiles::StripTokens{});
+  }
+}
+
+// body(Index<blocks>, block) for all blocks.
+template <Isa isa, class Body>
+[[gnu::always_inline]] inline void for_strip_blocks(std::size_t begin, std::size_t end, Body&& body) {
+  constexpr std::size_t at_once = TernaryTiles<isa>::kStripBlocks;
+  for (; begin + at_once <= end; begin += at_once) body(Index<at_once>{}, begin);
+  for (; begin < end; ++begin) body(Index<1>{}, begin);
+}
+
+// The sums over groups for all tokens of a part of them, and y.
+template <Isa isa, std::size_t planes, std::size_t blocks>
+void strip_matmul(const TernaryView& w, const QuantizedView& x, std::size_t block, std::size_t token,
+                  std::size_t tokens, float* y, std::size_t y_stride) {
+  using F = F32x16<isa>;
+  alignas(64) std::int32_t d[kStripTokens * blocks * kTileRows];
+  alignas(64) float sums[kStripTokens * blocks * kTileRows];
+  const std::size_t all_groups = round_up(w.columns, kGroupColumns) / kGroupColumns;
+  const std::size_t step = w.group == 0 ? all_groups : 1;
+  for (std::size_t g = 0; g < all_groups; g += step) {
+    strip_dots<isa, planes, blocks>(w, x, block, token, tokens, g, step, d);
+    for (std::size_t b = 0; b < blocks; ++b) {
+      const F scale = w.group == 0 ? load_scale<isa>(w) : load_scales<isa>(w, block + b, g);
+      for (std::size_t t = 0; t < tokens; ++t) {
+        const std::size_t at = (t * blocks + b) * kTileRows;
+        const F before = g == 0 ? F::zero() : F::load(sums + at);
+        (before + scale * F::load_i32(d + at)).store(sums + at);
+      }
+    }
+  }
+  for (std::size_t t = 0; t < tokens; ++t) {
+    const F factor = F::broadcast(x.inverse_scale[token + t]);
+    for (std::size_t b = 0; b < blocks; ++b) {
+      store_rows<isa>(w, factor * F::load(sums + (t * blocks + b) * kTileRows), block + b,
+                      y + (token + t) * y_stride);
+    }
+  }
+}
+
+template <Isa isa, std::size_t planes>
+void strips_matmul(const TernaryView& w, const QuantizedView& x, std::size_t block_begin,
+                   std::size_t block_end, float* y, std::size_t y_stride) {
+  for_strip_blocks<isa>(block_begin, block_end, [&](auto blocks, std::size_t block) {
+    for (std::size_t token = 0; token < x.tokens; token += kStripTokens) {
+      const std::size_t tokens = x.tokens - token < kStripTokens ? x.tokens - token : kStripTokens;
+      strip_matmul<isa, planes, blocks>(w, x, block, token, tokens, y, y_stride);
+    }
+  });
+}
+
+template <Isa isa, std::size_t planes>
+void strips_dot(const TernaryView& w, const QuantizedView& x, std::size_t block_begin, std::size_t block_end,
+                std::int32_t* d, std::size_t d_stride) {
+  const std::size_t groups = round_up(w.columns, kGroupColumns) / kGroupColumns;
+  for_strip_blocks<isa>(block_begin, block_end, [&](auto blocks, std::size_t block) {
+    for (std::size_t token = 0; token < x.tokens; token += kStripTokens) {
+      const std::size_t tokens = x.tokens - token < kStripTokens ? x.tokens - token : kStripTokens;
+      alignas(64) std::int32_t sums[kStripTokens * blocks * kTileRows];
+      strip_dots<isa, planes, blocks>(w, x, block, token, tokens, 0, groups, sums);
+      for (std::size_t i = 0; i < tokens * blocks; ++i) {
+        store_dots<isa>(w, sums + i * kTileRows, block + i % blocks, d + (token + i / blocks) * d_stride);
+      }
+    }
+  });
+}
+
+}  // namespace sterna::kernels
