@@ -52,17 +52,25 @@ struct Part {
   std::size_t token;
 };
 
-// Fills d: -(offset * sum of q over the groups), what the sum of code * q will be too large by.
+// -(offset * sum of q over the groups), what the sum of code * q will be too large by.
+template <Isa isa, std::size_t planes>
+inline std::int32_t first_dot(const QuantizedView& x, std::size_t token, std::size_t first_group,
+                              std::size_t groups) {
+  constexpr std::int32_t code_offset = planes == 1 ? 1 : planes == 2 ? 4 : 13;
+  std::int32_t sum = 0;
+  for (std::size_t g = 0; g < groups; ++g) sum += x.sums[token * x.sum_stride + first_group + g];
+  return -code_offset * sum;
+}
+
+// Fills d with that.
 template <Isa isa, class P>
 inline void start_dots(const QuantizedView& x, P part, std::size_t first_group, std::size_t groups,
                        std::int32_t* d) {
-  constexpr std::int32_t code_offset = P::planes == 1 ? 1 : P::planes == 2 ? 4 : 13;
   for (std::size_t t = 0; t < P::tokens; ++t) {
-    std::int32_t sum = 0;
-    for (std::size_t g = 0; g < groups; ++g) sum += x.sums[(part.token + t) * x.sum_stride + first_group + g];
+    const std::int32_t first = first_dot<isa, P::planes>(x, part.token + t, first_group, groups);
     for (std::size_t b = 0; b < P::blocks; ++b) {
       std::int32_t* out = d + (b * P::tokens + t) * kTileRows;
-      for (std::size_t r = 0; r < kTileRows; ++r) out[r] = -code_offset * sum;
+      for (std::size_t r = 0; r < kTileRows; ++r) out[r] = first;
     }
   }
 }

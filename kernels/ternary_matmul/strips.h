@@ -25,14 +25,33 @@ struct alignas(64) Strip {
 //       c]
 //     where the fields of block b are those of a Strip.
 
-// d of `tokens` tokens (layout of multiply_strip) from `token` on, over some groups of columns.
+// Some of the tokens, at most kStripTokens.
+struct StripTokensView {
+  std::size_t first;
+  std::size_t count;
+  std::int32_t first_dots[kStripTokens];  // over all columns
+
+  template <Isa isa, std::size_t planes>
+  [[gnu::always_inline]] static StripTokensView from(const QuantizedView& x, std::size_t first) {
+    StripTokensView view;
+    view.first = first;
+    view.count = x.tokens - first < kStripTokens ? x.tokens - first : kStripTokens;
+    for (std::size_t t = 0; t < view.count; ++t) {
+      view.first_dots[t] =
+          first_dot<isa, planes>(x, first + t, 0, round_up(x.columns, kGroupColumns) / kGroupColumns);
+    }
+    return view;
+  }
+};
+
+// d of some tokens (layout of multiply_strip) over some groups of columns, from the first dots on.
 template <Isa isa, std::size_t planes, std::size_t blocks>
-void strip_dots(const TernaryView& w, const QuantizedView& x, std::size_t block, std::size_t token,
-                std::size_t tokens, std::size_t first_group, std::size_t groups, std::int32_t* d) {
+void strip_dots(const TernaryView& w, const QuantizedView& x, std::size_t block, const StripTokensView& some,
+                const std::int32_t* first_dots, std::size_t first_group, std::size_t groups,
+                std::int32_t* d) {
   using Tiles = TernaryTiles<isa>;
-  for (std::size_t t = 0; t < tokens; ++t) {
-    const Part<planes, blocks, 1> part{block, token + t};
-    start_dots<isa>(x, part, first_group, groups, d + t * blocks * kTileRows);
+  for (std::size_t t = 0; t < some.count; ++t) {
+    for (std::size_t r = 0; r < blocks * kTileRows; ++r) d[t * blocks * kTileRows + r] = first_dots[t];
   }
   const std::size_t block_bytes = w.tiles() * planes * kTileBytes;
   const std::size_t all = w.tiles() - first_group * kGroupTiles;
@@ -50,10 +69,10 @@ void strip_dots(const TernaryView& w, const QuantizedView& x, std::size_t block,
         Tiles::template split_tile<planes>(codes, strip.fields[b][i][0]);
       }
     }
-    const std::int8_t* q = x.q + token * x.stride + first * kTileColumns;
+    const std::int8_t* q = x.q + some.first * x.stride + first * kTileColumns;
     std::size_t t = 0;
     const auto step = [&](auto count) __attribute__((always_inline)) {
-      for (; t + count <= tokens; t += count) {
+      for (; t + count <= some.count; t += count) {
         Tiles::template multiply_strip<planes, blocks, count>(strip.fields[0][0][0], tiles, q + t * x.stride,
                                                               x.stride, d + t * blocks * kTileRows);
       }
@@ -73,31 +92,36 @@ template <Isa isa, class Body>
   for (; begin < end; ++begin) body(Index<1>{}, begin);
 }
 
-// The sums over groups for all tokens of a part of them, and y.
+// The sums over groups for some tokens, and y.
 template <Isa isa, std::size_t planes, std::size_t blocks>
-void strip_matmul(const TernaryView& w, const QuantizedView& x, std::size_t block, std::size_t token,
-                  std::size_t tokens, float* y, std::size_t y_stride) {
+void strip_matmul(const TernaryView& w, const QuantizedView& x, std::size_t block,
+                  const StripTokensView& some, float* y, std::size_t y_stride) {
   using F = F32x16<isa>;
   alignas(64) std::int32_t d[kStripTokens * blocks * kTileRows];
   alignas(64) float sums[kStripTokens * blocks * kTileRows];
+  std::int32_t of_group[kStripTokens];
   const std::size_t all_groups = round_up(w.columns, kGroupColumns) / kGroupColumns;
   const std::size_t step = w.group == 0 ? all_groups : 1;
   for (std::size_t g = 0; g < all_groups; g += step) {
-    strip_dots<isa, planes, blocks>(w, x, block, token, tokens, g, step, d);
+    if (w.group != 0) {
+      for (std::size_t t = 0; t < some.count; ++t)
+        of_group[t] = first_dot<isa, planes>(x, some.first + t, g, 1);
+    }
+    strip_dots<isa, planes, blocks>(w, x, block, some, w.group == 0 ? some.first_dots : of_group, g, step, d);
     for (std::size_t b = 0; b < blocks; ++b) {
       const F scale = w.group == 0 ? load_scale<isa>(w) : load_scales<isa>(w, block + b, g);
-      for (std::size_t t = 0; t < tokens; ++t) {
+      for (std::size_t t = 0; t < some.count; ++t) {
         const std::size_t at = (t * blocks + b) * kTileRows;
         const F before = g == 0 ? F::zero() : F::load(sums + at);
         (before + scale * F::load_i32(d + at)).store(sums + at);
       }
     }
   }
-  for (std::size_t t = 0; t < tokens; ++t) {
-    const F factor = F::broadcast(x.inverse_scale[token + t]);
+  for (std::size_t t = 0; t < some.count; ++t) {
+    const F factor = F::broadcast(x.inverse_scale[some.first + t]);
     for (std::size_t b = 0; b < blocks; ++b) {
       store_rows<isa>(w, factor * F::load(sums + (t * blocks + b) * kTileRows), block + b,
-                      y + (token + t) * y_stride);
+                      y + (some.first + t) * y_stride);
     }
   }
 }
@@ -105,28 +129,28 @@ void strip_matmul(const TernaryView& w, const QuantizedView& x, std::size_t bloc
 template <Isa isa, std::size_t planes>
 void strips_matmul(const TernaryView& w, const QuantizedView& x, std::size_t block_begin,
                    std::size_t block_end, float* y, std::size_t y_stride) {
-  for_strip_blocks<isa>(block_begin, block_end, [&](auto blocks, std::size_t block) {
-    for (std::size_t token = 0; token < x.tokens; token += kStripTokens) {
-      const std::size_t tokens = x.tokens - token < kStripTokens ? x.tokens - token : kStripTokens;
-      strip_matmul<isa, planes, blocks>(w, x, block, token, tokens, y, y_stride);
-    }
-  });
+  for (std::size_t token = 0; token < x.tokens; token += kStripTokens) {
+    const auto some = StripTokensView::from<isa, planes>(x, token);
+    for_strip_blocks<isa>(block_begin, block_end, [&](auto blocks, std::size_t block) {
+      strip_matmul<isa, planes, blocks>(w, x, block, some, y, y_stride);
+    });
+  }
 }
 
 template <Isa isa, std::size_t planes>
 void strips_dot(const TernaryView& w, const QuantizedView& x, std::size_t block_begin, std::size_t block_end,
                 std::int32_t* d, std::size_t d_stride) {
   const std::size_t groups = round_up(w.columns, kGroupColumns) / kGroupColumns;
-  for_strip_blocks<isa>(block_begin, block_end, [&](auto blocks, std::size_t block) {
-    for (std::size_t token = 0; token < x.tokens; token += kStripTokens) {
-      const std::size_t tokens = x.tokens - token < kStripTokens ? x.tokens - token : kStripTokens;
+  for (std::size_t token = 0; token < x.tokens; token += kStripTokens) {
+    const auto some = StripTokensView::from<isa, planes>(x, token);
+    for_strip_blocks<isa>(block_begin, block_end, [&](auto blocks, std::size_t block) {
       alignas(64) std::int32_t sums[kStripTokens * blocks * kTileRows];
-      strip_dots<isa, planes, blocks>(w, x, block, token, tokens, 0, groups, sums);
-      for (std::size_t i = 0; i < tokens * blocks; ++i) {
+      strip_dots<isa, planes, blocks>(w, x, block, some, some.first_dots, 0, groups, sums);
+      for (std::size_t i = 0; i < some.count * blocks; ++i) {
         store_dots<isa>(w, sums + i * kTileRows, block + i % blocks, d + (token + i / blocks) * d_stride);
       }
-    }
-  });
+    });
+  }
 }
 
 }  // namespace sterna::kernels
