@@ -1,15 +1,11 @@
 #include "runtime/model_file.h"
 
 #include <algorithm>
-#include <atomic>
-#include <cmath>
-#include <cstring>
 #include <limits>
-#include <mutex>
 #include <unordered_map>
 
-#include "kernels/ternary_matmul/pack.h"
 #include "runtime/config_keys.h"
+#include "runtime/verify.h"
 
 namespace sterna::runtime {
 namespace {
@@ -185,43 +181,6 @@ Status place_tensors(const Gguf& gguf, StoredModel& model) {
   return {};
 }
 
-float scale_value(const TensorDescriptor& d, std::span<const std::byte> bytes, std::size_t i) {
-  if (d.scale_type == kernels::ScaleType::f32) {
-    float value = 0;
-    std::memcpy(&value, bytes.data() + i * 4, 4);
-    return value;
-  }
-  std::uint16_t half = 0;
-  std::memcpy(&half, bytes.data() + i * 2, 2);
-  return (half & 0x7C00U) == 0x7C00U ? std::numeric_limits<float>::infinity()
-                                     : 0.0F;  // only finiteness matters
-}
-
-bool finite_scales(const TensorDescriptor& d, std::span<const std::byte> bytes) {
-  const std::size_t step = d.scale_type == kernels::ScaleType::f32 ? 4 : 2;
-  for (std::size_t i = 0; i < d.scale_bytes() / step; ++i) {
-    if (!std::isfinite(scale_value(d, bytes, i))) return false;
-  }
-  return true;
-}
-
-Status verify_tensor(const StoredModel::Tensor& t, const std::string& where) {
-  if (crc32_of(t.bytes) != t.descriptor.crc32) {
-    return fail("{}: tensor '{}' does not match its checksum; the file is damaged: copy or convert it again",
-                where, t.spec.name);
-  }
-  if (!finite_scales(t.descriptor, t.bytes))
-    return fail("{}: tensor '{}' has a scale that is not finite", where, t.spec.name);
-  if (t.descriptor.layout == Layout::trit2) {
-    const auto view = ternary_view(t.descriptor, t.bytes);
-    if (kernels::has_invalid_code(view.codes, view.code_bytes())) {
-      return fail("{}: tensor '{}' holds the code 3, which no trit has; the file is damaged", where,
-                  t.spec.name);
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<StoredModel> read_stored_model(std::span<const std::byte> file, const std::string& where) {
@@ -235,24 +194,6 @@ Result<StoredModel> read_stored_model(std::span<const std::byte> file, const std
   STERNA_CHECK(validate(model.config, where));
   STERNA_CHECK(place_tensors(gguf, model));
   return model;
-}
-
-Status verify_tensors(const StoredModel& model, const std::string& where, ThreadPool& pool,
-                      const std::function<void(std::span<const std::byte>)>& after) {
-  // Tensors differ a hundredfold in size, so workers take the next one as they become free.
-  std::atomic<std::size_t> next{0};
-  std::mutex mutex;
-  Status first;
-  pool.run(pool.size(), 1, [&](std::size_t, std::size_t, std::size_t) {
-    for (std::size_t i = next++; i < model.tensors.size(); i = next++) {
-      Status status = verify_tensor(model.tensors[i], where);
-      if (after) after(model.tensors[i].bytes);
-      if (status) continue;
-      const std::lock_guard lock(mutex);
-      if (first) first = std::move(status);
-    }
-  });
-  return first;
 }
 
 Result<std::shared_ptr<const Model>> load_model_file(const std::string& path, const LoadOptions& options,
