@@ -183,7 +183,7 @@ Status verify(const std::string& path, std::size_t tensors, runtime::ThreadPool&
     return fail("{}: {} tensors were written, {} can be read", path, tensors, stored.tensors.size());
   }
   return runtime::verify_tensors(stored, path, pool,
-                                 [&](std::span<const std::byte> done) { file.drop(done); });
+                                 [&](const auto&, std::span<const std::byte> done) { file.drop(done); });
 }
 
 class Converter {

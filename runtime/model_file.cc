@@ -196,17 +196,56 @@ Result<StoredModel> read_stored_model(std::span<const std::byte> file, const std
   return model;
 }
 
+namespace {
+
+// With little memory these tensors are read row by row from the file.
+bool stays_in_file(const StoredModel::Tensor& t, const LoadOptions& options) {
+  return options.low_memory && t.spec.is_embedding();
+}
+
+Status verify(const StoredModel& stored, const MappedFile& image, const LoadOptions& options,
+              ThreadPool& pool) {
+  return verify_tensors(stored, image.path(), pool,
+                        [&](const StoredModel::Tensor& t, std::span<const std::byte> done) {
+                          if (stays_in_file(t, options)) image.drop(done);
+                        });
+}
+
+// What nobody will touch again: the header, whose texts were copied, and once more the tensors that stay in
+// the file, of which a page fault nearby brings some pages back (16 at once).
+void drop_unneeded(const MappedFile& image, const StoredModel& stored, const LoadOptions& options) {
+  const std::byte* end = image.bytes().data() + image.bytes().size();
+  for (const StoredModel::Tensor& t : stored.tensors) {
+    end = std::min(end, t.bytes.data());
+    if (stays_in_file(t, options)) image.drop(t.bytes);
+  }
+  image.drop({image.bytes().data(), end});
+}
+
+}  // namespace
+
 Result<std::shared_ptr<const Model>> load_model_file(const std::string& path, const LoadOptions& options,
                                                      ThreadPool& pool) {
-  STERNA_TRY(MappedFile opened, MappedFile::open(path, options.map));
-  auto file = std::make_shared<MappedFile>(std::move(opened));
-  STERNA_TRY(StoredModel stored, read_stored_model(file->bytes(), path));
-  if (options.verify) STERNA_CHECK(verify_tensors(stored, path, pool));
+  assert(options.map || !options.low_memory);
+  STERNA_TRY(File opened, File::open(path));
+  auto file = std::make_shared<File>(std::move(opened));
+  STERNA_TRY(MappedFile mapped, MappedFile::open(*file, options.map));
+  auto image = std::make_shared<MappedFile>(std::move(mapped));
+  STERNA_TRY(StoredModel stored, read_stored_model(image->bytes(), path));
+  if (options.verify) STERNA_CHECK(verify(stored, *image, options, pool));
+  drop_unneeded(*image, stored, options);
 
   Model::Parts parts;
   WeightsBuilder builder(stored.config);
   for (const StoredModel::Tensor& t : stored.tensors) {
     parts.weight_bytes += t.bytes.size();
+    if (stays_in_file(t, options)) {
+      const kernels::DenseView view = dense_view(t.descriptor, t.bytes);
+      const auto offset = static_cast<const std::byte*>(view.data) - image->bytes().data();
+      builder.set_rows(t.spec, DenseRows(view, *file, static_cast<std::uint64_t>(offset)));
+      continue;
+    }
+    parts.memory.push_back(t.bytes);
     if (t.spec.is_vector()) {
       builder.set_vector(t.spec, reinterpret_cast<const float*>(t.bytes.data()));
     } else if (t.descriptor.layout == Layout::trit2) {
@@ -219,6 +258,7 @@ Result<std::shared_ptr<const Model>> load_model_file(const std::string& path, co
   parts.config = std::move(stored.config);
   parts.text = std::move(stored.text);
   parts.source = std::move(stored.source);
+  parts.owners.push_back(std::move(image));
   parts.owners.push_back(std::move(file));
   return Model::create(std::move(parts), path);
 }

@@ -93,7 +93,7 @@ Status judge(const StoredModel::Tensor& t, std::span<const Slice> slices, const 
 }  // namespace
 
 Status verify_tensors(const StoredModel& model, const std::string& where, ThreadPool& pool,
-                      const std::function<void(std::span<const std::byte>)>& after) {
+                      const PieceSink& after) {
   std::vector<Slice> slices = slices_of(model);
   pool.run(slices.size(), 1, [&](std::size_t begin, std::size_t end, std::size_t) {
     for (Slice& slice : std::span(slices).subspan(begin, end - begin)) {
@@ -103,7 +103,7 @@ Status verify_tensors(const StoredModel& model, const std::string& where, Thread
         check_block(t.descriptor, bytes.subspan(at, std::min(kBlock, bytes.size() - at)), slice.offset + at,
                     slice);
       }
-      if (after) after(bytes);
+      if (after) after(t, bytes);
     }
   });
   for (std::size_t first = 0; first < slices.size();) {

@@ -113,8 +113,9 @@ TEST_F(Damaged, TheFirstInTheFileIsNamed) {
 
 TEST_F(Damaged, EveryPieceIsReportedAsRead) {
   std::atomic<std::size_t> read{0};
-  ASSERT_TRUE(verify_tensors(model_, "f.gguf", testing::test_pool(),
-                             [&](std::span<const std::byte> piece) { read += piece.size(); }));
+  ASSERT_TRUE(verify_tensors(
+      model_, "f.gguf", testing::test_pool(),
+      [&](const auto& /*tensor*/, std::span<const std::byte> piece) { read += piece.size(); }));
   EXPECT_EQ(read, bytes_[0].size() + bytes_[1].size());
 }
 
