@@ -3,7 +3,6 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -65,14 +64,6 @@ struct Report {
   std::vector<Row> rows;
 };
 
-std::string cpu_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("model name")) return line.substr(std::min(line.size(), line.find(':') + 2));
-  }
-  return "unknown CPU";
-}
-
 std::uint64_t peak_resident_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -121,7 +112,7 @@ Result<Row> measure(const Options& o, const std::shared_ptr<const runtime::Model
 Result<Report> measure_all(const Options& o) {
   STERNA_TRY(const kernels::Kernels* table, choose_kernels());
   Report report;
-  report.cpu = cpu_name();
+  report.cpu = runtime::cpu_name();
   report.isa = table->name;
   const auto start = std::chrono::steady_clock::now();
   std::shared_ptr<const runtime::Model> model;

@@ -1,0 +1,98 @@
+// Attention, and the operations on one row of activations.
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "bench/measure.h"
+#include "kernels/attention/reference.h"
+
+namespace sterna::bench {
+namespace {
+
+using namespace kernels;  // NOLINT(google-build-using-namespace): what is measured here
+
+void bench_attention(benchmark::State& state, const Kernels& k, KvType type, std::size_t n) {
+  const std::size_t head_dim = 128;
+  const std::size_t stride = 5 * head_dim;  // five key/value heads side by side
+  const std::vector<float> source = normals(n * stride);
+  const std::vector<float> q = normals(head_dim);
+  std::vector<std::uint8_t> cache(source.size() * kv_bytes(type));
+  k.kv_store(source.data(), source.size(), type, cache.data());
+  std::vector<float> scores(n), out(head_dim);
+  const AttentionArgs args{q.data(),
+                           cache.data(),
+                           cache.data(),
+                           type,
+                           stride,
+                           stride,
+                           head_dim,
+                           n,
+                           1.0f / std::sqrt(static_cast<float>(head_dim)),
+                           scores.data(),
+                           out.data()};
+  k.attention(args);
+  const std::vector<double> exact = reference_attention(args);
+  bool right = true;
+  for (std::size_t i = 0; i < head_dim; ++i) {
+    // values are below 6; n additions of 2^-24 and as much again for the weights
+    right = right && std::fabs(out[i] - exact[i]) <= 6 * 2 * static_cast<double>(n) * 0x1p-24;
+  }
+  const auto elements = 2.0 * static_cast<double>(n * head_dim);
+  time_kernel(state, {elements, elements * static_cast<double>(kv_bytes(type))}, right,
+              [&] { k.attention(args); });
+}
+
+constexpr std::size_t kWidth = 6912;
+
+// An operation of a table from x to y, both of kWidth floats. The result must be that of the scalar table,
+// bit for bit; the tests hold that one against the references.
+using RowOperation = void (*)(const Kernels& k, const float* x, float* y);
+
+void bench_row(benchmark::State& state, const Kernels& k, RowOperation run) {
+  const std::vector<float> x = normals(kWidth);
+  std::vector<float> y = x;
+  std::vector<float> expected = x;
+  run(k, x.data(), y.data());
+  run(*all_kernels().front(), x.data(), expected.data());
+  const bool right = std::memcmp(y.data(), expected.data(), kWidth * sizeof(float)) == 0;
+  time_kernel(state, {0, 2.0 * kWidth * sizeof(float)}, right, [&] { run(k, x.data(), y.data()); });
+}
+
+constexpr struct {
+  const char* name;
+  RowOperation run;
+} kRowOperations[] = {
+    {"rms_norm", [](const Kernels& k, const float* x, float* y) { k.rms_norm(x, x, kWidth, 1e-5f, y); }},
+    {"silu", [](const Kernels& k, const float* x,
+                float* y) { k.gated_activation(x, x, kWidth, GateFunction::silu, y); }},
+    {"relu2", [](const Kernels& k, const float* x,
+                 float* y) { k.gated_activation(x, x, kWidth, GateFunction::relu2, y); }},
+    {"kv_store", [](const Kernels& k, const float* x, float* y) { k.kv_store(x, kWidth, KvType::f16, y); }},
+    {"rope",
+     [](const Kernels& k, const float*, float* y) {
+       static const std::vector<float> eighth_turn(64, std::sqrt(0.5f));  // cos = sin: lengths stay
+       k.rope(y, kWidth / 128, 128, eighth_turn.data(), eighth_turn.data());
+     }},
+    {"quantize",
+     [](const Kernels& k, const float* x, float* y) {
+       std::int32_t sums[64];
+       float inverse_scale = 0;
+       k.quantize(x, kWidth, kWidth, reinterpret_cast<std::int8_t*>(y), sums, &inverse_scale);
+     }},
+};
+
+}  // namespace
+
+void register_rows(const Kernels& k) {
+  for (const KvType type : {KvType::f32, KvType::f16}) {
+    const std::string name = name_of({"attention", k.name, type == KvType::f32 ? "f32" : "f16", "keys:1024"});
+    add_benchmark(name, [&k, type](benchmark::State& state) { bench_attention(state, k, type, 1024); });
+  }
+  for (const auto& operation : kRowOperations) {
+    add_benchmark(name_of({operation.name, k.name}),
+                  [&k, run = operation.run](benchmark::State& state) { bench_row(state, k, run); });
+  }
+}
+
+}  // namespace sterna::bench
