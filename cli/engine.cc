@@ -25,12 +25,13 @@ Result<const kernels::Kernels*> choose_kernels() {
 }
 
 void add_memory_options(CLI::App& app, bool& no_mmap, bool& mlock, bool& low_memory) {
-  CLI::Option* read = app.add_flag(
-      "--no-mmap", no_mmap,
-      "read the file into memory, in huge pages, instead of mapping it: starts later, decodes faster");
+  CLI::Option* read = app.add_flag("--no-mmap", no_mmap,
+                                   "read the file into memory, on huge pages, instead of mapping it: starts "
+                                   "later, decodes a tenth faster");
   app.add_flag("--mlock", mlock, "keep the weights in physical memory (see `ulimit -l`)");
   app.add_flag("--low-memory", low_memory,
-               "leave embedding and head in the file and read their rows when they are needed")
+               "leave embedding and head in the file and read their rows when they are needed: a third less "
+               "memory for a 2B model, decodes a third slower")
       ->excludes(read);
 }
 

@@ -22,12 +22,13 @@ std::uint32_t multiply_loop(std::size_t steps) {
   kernels::unrolled<V::kSums>([&](auto i) __attribute__((always_inline)) { sums[i] = V::zero(); });
   typename V::R w = V::ones8();
   typename V::R x = V::ones8();
+  V::hide(x);
   for (std::size_t step = 0; step < steps; ++step) {
     kernels::unrolled<V::kSums>([&](auto i) __attribute__((always_inline)) {
       V::hide(w);  // or one product would do for all accumulators
       sums[i] = V::step(sums[i], w, x);
+      V::hide(sums[i]);  // or gcc 12 keeps sums of two steps, which do not fit into the registers
     });
-    V::hide(x);
   }
   typename V::R total = V::zero();
   kernels::unrolled<V::kSums>([&](auto i) __attribute__((always_inline)) { total = V::add(total, sums[i]); });

@@ -15,7 +15,7 @@ template <kernels::Isa isa>
 struct Registers256 {
   using R = __m256i;
   using Word = __m256i;
-  static constexpr std::size_t kSums = 12;  // of 16 registers: w, x and a product need three
+  static constexpr std::size_t kSums = 10;  // two dot products a cycle, of a latency of five
   static constexpr std::size_t kStepProducts = 32;
   static R zero() { return _mm256_setzero_si256(); }
   static R ones8() { return _mm256_set1_epi8(1); }
