@@ -1,6 +1,7 @@
 // Attention, and the operations on one row of activations.
+#include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -55,7 +56,7 @@ void bench_row(benchmark::State& state, const Kernels& k, RowOperation run) {
   std::vector<float> expected = x;
   run(k, x.data(), y.data());
   run(*all_kernels().front(), x.data(), expected.data());
-  const bool right = std::memcmp(y.data(), expected.data(), kWidth * sizeof(float)) == 0;
+  const bool right = std::ranges::equal(std::as_bytes(std::span(y)), std::as_bytes(std::span(expected)));
   time_kernel(state, {0, 2.0 * kWidth * sizeof(float)}, right, [&] { run(k, x.data(), y.data()); });
 }
 

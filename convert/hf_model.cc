@@ -66,7 +66,7 @@ class Loader {
     } else {
       builder.set_matrix(spec, Matrix(runtime::ternary_view(encoded.descriptor, owner->span())));
     }
-    parts_.memory.push_back(owner->span());
+    parts_.memory.emplace_back(owner->span());
     parts_.owners.push_back(std::move(owner));
     return {};
   }
