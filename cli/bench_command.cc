@@ -3,7 +3,6 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -36,7 +35,11 @@ struct Options {
   std::size_t batch = 128;
   std::string kv = "f16";
   std::string format = "md";
+  bool kv_given = false;
+  bool batch_given = false;
   bool no_mmap = false;
+  bool mlock = false;
+  bool low_memory = false;
   bool profile = false;
 };
 
@@ -61,14 +64,6 @@ struct Report {
   std::vector<Row> rows;
 };
 
-std::string cpu_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("model name")) return line.substr(std::min(line.size(), line.find(':') + 2));
-  }
-  return "unknown CPU";
-}
-
 std::uint64_t peak_resident_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -91,7 +86,7 @@ std::vector<SpeedTest> tests_of(const Options& o) {
 
 Result<std::shared_ptr<const runtime::Model>> load(const Options& o, runtime::ThreadPool& pool) {
   if (!o.synthetic.empty()) return runtime::synthetic_model(o.synthetic, pool);
-  return convert::load_model(o.model, {.map = !o.no_mmap, .verify = true}, pool);
+  return convert::load_model(o.model, {.map = !o.no_mmap, .verify = true, .low_memory = o.low_memory}, pool);
 }
 
 Result<Row> measure(const Options& o, const std::shared_ptr<const runtime::Model>& model,
@@ -117,7 +112,7 @@ Result<Row> measure(const Options& o, const std::shared_ptr<const runtime::Model
 Result<Report> measure_all(const Options& o) {
   STERNA_TRY(const kernels::Kernels* table, choose_kernels());
   Report report;
-  report.cpu = cpu_name();
+  report.cpu = runtime::cpu_name();
   report.isa = table->name;
   const auto start = std::chrono::steady_clock::now();
   std::shared_ptr<const runtime::Model> model;
@@ -125,6 +120,7 @@ Result<Report> measure_all(const Options& o) {
     runtime::ThreadPool pool(runtime::usable_cores());
     STERNA_TRY(model, load(o, pool));
   }
+  if (o.mlock) lock_memory(*model);
   report.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   report.model = o.synthetic.empty() ? o.model : model->config().name;
   report.weight_bytes = model->weight_bytes();
@@ -234,7 +230,7 @@ void print_markdown(const Report& report) {
   fmt::print("\n");
 }
 
-int run(const Options& o) {
+int run(Options& o) {
   if (o.model.empty() == o.synthetic.empty()) {
     print_error("give either a model or --synthetic SHAPE");
     return 2;
@@ -243,6 +239,12 @@ int run(const Options& o) {
     print_error("--pg wants two numbers: prompt,generate");
     return 2;
   }
+  if (o.low_memory && !o.synthetic.empty()) {
+    print_error("--low-memory needs a model file: a synthetic model is nowhere but in memory");
+    return 2;
+  }
+  if (o.low_memory && !o.batch_given) o.batch = kLowMemoryBatch;
+  if (o.low_memory && !o.kv_given) o.kv = kLowMemoryKv;
   const auto report = measure_all(o);
   if (!report) return print_error(report.error().message);
   if (o.format == "json") {
@@ -286,14 +288,16 @@ Command add_bench(CLI::App& app) {
       ->capture_default_str();
   app.add_option("-b,--batch", o.batch, "tokens of one prefill step")
       ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
+      ->capture_default_str()
+      ->each([&o](const std::string&) { o.batch_given = true; });
   app.add_option("--kv", o.kv, "type of the KV cache")
       ->check(CLI::IsMember(runtime::kKvTypeNames))
-      ->capture_default_str();
+      ->capture_default_str()
+      ->each([&o](const std::string&) { o.kv_given = true; });
   app.add_option("-o,--output", o.format, "md, csv or json")
       ->check(CLI::IsMember({"md", "csv", "json"}))
       ->capture_default_str();
-  app.add_flag("--no-mmap", o.no_mmap, "read the file into memory instead of mapping it");
+  add_memory_options(app, o.no_mmap, o.mlock, o.low_memory);
   app.add_flag("--profile", o.profile, "also show where the time goes (one more run of each test)");
   app.footer(
       "\nExample:\n  sterna bench model.gguf -p 512 -n 128 -d 0,4096 -t 1,2\n\n"

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "cli/terminal.h"
 #include "convert/hf_model.h"
 #include "kernels/registry.h"
 #include "runtime/cpu_count.h"
@@ -23,6 +24,22 @@ Result<const kernels::Kernels*> choose_kernels() {
               forced == nullptr ? "" : forced, names);
 }
 
+void add_memory_options(CLI::App& app, bool& no_mmap, bool& mlock, bool& low_memory) {
+  CLI::Option* read = app.add_flag("--no-mmap", no_mmap,
+                                   "read the file into memory, on huge pages, instead of mapping it: starts "
+                                   "later, decodes a tenth faster");
+  app.add_flag("--mlock", mlock, "keep the weights in physical memory (see `ulimit -l`)");
+  app.add_flag("--low-memory", low_memory,
+               "leave embedding and head in the file and read their rows when they are needed: a third less "
+               "memory for a 2B model, decodes a third slower")
+      ->excludes(read);
+}
+
+void lock_memory(const runtime::Model& model) {
+  const Status locked = model.lock_memory();
+  if (!locked) print_note("note: " + locked.error().message);
+}
+
 void EngineOptions::add_to(CLI::App& app) {
   app.add_option("model,-m,--model", model, "Sterna file, or Hugging Face directory to run as it is")
       ->required();
@@ -32,11 +49,13 @@ void EngineOptions::add_to(CLI::App& app) {
   app.add_option("-c,--context", context, "positions of the context (default: the model's, at most 4096)");
   app.add_option("-b,--batch", batch, "tokens of one prefill step")
       ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
+      ->capture_default_str()
+      ->each([this](const std::string&) { batch_given = true; });
   app.add_option("--kv", kv, "type of the KV cache; int8 halves f16 (docs/performance.md has its cost)")
       ->check(CLI::IsMember(runtime::kKvTypeNames))
-      ->capture_default_str();
-  app.add_flag("--no-mmap", no_mmap, "read the file into memory instead of mapping it");
+      ->capture_default_str()
+      ->each([this](const std::string&) { kv_given = true; });
+  add_memory_options(app, no_mmap, mlock, low_memory);
   app.add_flag("--no-verify", no_verify, "do not compare the tensors with their checksums at start");
   app.add_option("--temp", sampling.temperature, "temperature, 0: greedy")
       ->check(CLI::NonNegativeNumber)
@@ -57,6 +76,8 @@ Result<Engine> start_engine(EngineOptions& options) {
   STERNA_CHECK(runtime::validate(options.sampling));
   STERNA_TRY(const kernels::Kernels* table, choose_kernels());
   if (!options.seed_given) options.sampling.seed = std::random_device{}();
+  if (options.low_memory && !options.batch_given) options.batch = kLowMemoryBatch;
+  if (options.low_memory && !options.kv_given) options.kv = kLowMemoryKv;
   const auto start = std::chrono::steady_clock::now();
   Engine engine;
   engine.isa = table->name;
@@ -65,7 +86,9 @@ Result<Engine> start_engine(EngineOptions& options) {
   runtime::LoadOptions load;
   load.map = !options.no_mmap;
   load.verify = !options.no_verify;
+  load.low_memory = options.low_memory;
   STERNA_TRY(engine.model, convert::load_model(options.model, load, *engine.pool));
+  if (options.mlock) lock_memory(*engine.model);
   runtime::Session::Options session;
   session.context = options.context;
   session.batch = options.batch;

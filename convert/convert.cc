@@ -11,6 +11,7 @@
 #include "runtime/gguf.h"
 #include "runtime/model_file.h"
 #include "runtime/tokenizer/tokenizer.h"
+#include "runtime/verify.h"
 
 namespace sterna::convert {
 namespace {
@@ -182,7 +183,7 @@ Status verify(const std::string& path, std::size_t tensors, runtime::ThreadPool&
     return fail("{}: {} tensors were written, {} can be read", path, tensors, stored.tensors.size());
   }
   return runtime::verify_tensors(stored, path, pool,
-                                 [&](std::span<const std::byte> done) { file.drop(done); });
+                                 [&](const auto&, std::span<const std::byte> done) { file.drop(done); });
 }
 
 class Converter {

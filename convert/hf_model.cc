@@ -66,6 +66,7 @@ class Loader {
     } else {
       builder.set_matrix(spec, Matrix(runtime::ternary_view(encoded.descriptor, owner->span())));
     }
+    parts_.memory.emplace_back(owner->span());
     parts_.owners.push_back(std::move(owner));
     return {};
   }
@@ -85,6 +86,7 @@ class Loader {
     if (tensor->offset + tensor->bytes > file.size())
       return fail("{}: became shorter", checkpoint_.path_of(*tensor));
     parts_.weight_bytes += tensor->bytes;
+    parts_.memory.push_back(file.subspan(tensor->offset, tensor->bytes));
     builder.set_matrix(spec, Matrix(runtime::dense_view(d, file.subspan(tensor->offset, tensor->bytes))));
     return {};
   }
@@ -98,6 +100,7 @@ class Loader {
     auto owner = std::make_shared<runtime::AlignedBuffer<float>>(std::move(values));
     view.data = owner->data();
     parts_.weight_bytes += owner->size() * sizeof(float);
+    parts_.memory.push_back(std::as_bytes(owner->span()));
     parts_.owners.push_back(std::move(owner));
     builder.set_matrix(spec, Matrix(view));
     return {};
@@ -132,6 +135,9 @@ class Loader {
 Result<std::shared_ptr<const runtime::Model>> load_hf_model(const std::string& directory,
                                                             const runtime::LoadOptions& options,
                                                             runtime::ThreadPool& pool) {
+  if (options.low_memory) {
+    return fail("{}: --low-memory needs a model file; make one with `sterna convert`", directory);
+  }
   STERNA_TRY(HfModel model, read_hf_model(directory));
   STERNA_TRY(const Checkpoint checkpoint, Checkpoint::open(directory));
   STERNA_CHECK(check_tensors(checkpoint, model));

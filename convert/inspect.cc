@@ -11,6 +11,7 @@
 #include "runtime/file.h"
 #include "runtime/gguf.h"
 #include "runtime/model_file.h"
+#include "runtime/verify.h"
 
 namespace sterna::convert {
 namespace {

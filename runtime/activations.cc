@@ -66,6 +66,8 @@ Result<Activations> Activations::create(const ModelConfig& c, std::size_t batch,
                                       kernels::partial_floats(c.head_dim)));
   STERNA_CHECK(floats(a.dequantized, threads * kBlasRows * widest));
   STERNA_CHECK(floats(a.inverse_scale, batch));
+  STERNA_TRY(a.rows,
+             AlignedBuffer<std::byte>::create(threads * kBlasRows * c.hidden * sizeof(float), "activations"));
   STERNA_TRY(a.quantized, AlignedBuffer<std::int8_t>::create(
                               batch * kernels::round_up(widest, kernels::kTileColumns), "activations"));
   STERNA_TRY(a.sums, AlignedBuffer<std::int32_t>::create(

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "runtime/aligned_buffer.h"
 #include "runtime/config.h"
@@ -33,6 +34,8 @@ struct Activations {
   AlignedBuffer<float> partials;     // [attention_partial_rows, chunks of the context, head_dim + 2]
   AlignedBuffer<float> dequantized;  // [threads, kBlasRows, widest input], float copies of weights for BLAS
 
+  AlignedBuffer<std::byte> rows;  // [threads, kBlasRows, hidden] of up to 4 bytes, rows from the file
+
   AlignedBuffer<std::int8_t> quantized;  // [B, widest input padded to 16]
   AlignedBuffer<std::int32_t> sums;      // [B, groups of 128 of the widest input]
   AlignedBuffer<float> inverse_scale;    // [B]
@@ -40,6 +43,9 @@ struct Activations {
   static constexpr std::size_t kBlasRows = 64;
   [[nodiscard]] float* worker_copy(std::size_t worker) {
     return dequantized.data() + worker * kBlasRows * widest;
+  }
+  [[nodiscard]] std::span<std::byte> worker_rows(std::size_t worker) {
+    return rows.span().subspan(worker * (rows.size() / threads), rows.size() / threads);
   }
 };
 

@@ -79,12 +79,12 @@ Result<SpeedResult> measure_speed(Session& session, const SpeedTest& test, std::
 std::uint64_t bytes_per_token(const Model& model, std::size_t depth, kernels::KvType kv) {
   const ModelConfig& c = model.config();
   const Weights& w = model.weights();
-  const auto rows_of = [](const kernels::DenseView& view, std::size_t rows) {
+  const auto rows_of = [](const DenseRows& matrix, std::size_t rows) {
     return std::uint64_t{rows} *
-           (view.columns * kernels::dense_bytes(view.type) + (view.row_scales != nullptr ? 4 : 0));
+           (matrix.columns() * kernels::dense_bytes(matrix.type()) + (matrix.has_scales() ? 4 : 0));
   };
   std::uint64_t bytes =
-      rows_of(w.embedding, 1) + rows_of(w.output, w.output.rows) + std::uint64_t{4} * c.hidden;
+      rows_of(w.embedding, 1) + rows_of(w.output, w.output.count()) + std::uint64_t{4} * c.hidden;
   for (const LayerWeights& layer : w.layers) {
     for (const Linear* linear :
          {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {

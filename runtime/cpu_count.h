@@ -1,4 +1,5 @@
-// How many threads pay: physical cores, as far as this process may use them.
+// The processor: its name, and how many threads pay on it: physical cores, as far as this process may use
+// them.
 #pragma once
 
 #include <cstddef>
@@ -8,6 +9,9 @@
 #include <vector>
 
 namespace sterna::runtime {
+
+// What the processor calls itself, for people.
+std::string cpu_name();
 
 // The CPUs of the affinity mask, ascending; empty if the system does not say.
 std::vector<int> allowed_cpus();

@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <new>
 #include <system_error>
 #include <utility>
 
@@ -19,7 +18,6 @@ namespace {
 // One read or write call moves at most this much: Linux stops at 2 GiB, and smaller pieces let Ctrl-C
 // through.
 constexpr std::size_t kPiece = 64U << 20;
-constexpr std::size_t kAlignment = 64;
 
 std::string reason(int error) { return std::generic_category().message(error); }
 
@@ -116,15 +114,16 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 MappedFile::~MappedFile() {
   if (data_ == nullptr) return;
   auto* data = const_cast<std::byte*>(data_);
-  if (mapped_) {
-    ::munmap(data, size_);
-  } else {
-    ::operator delete[](data, std::align_val_t{kAlignment});
-  }
+  ::munmap(data, size_);
 }
 
 Result<MappedFile> MappedFile::open(const std::string& path, bool map) {
   STERNA_TRY(const File file, File::open(path));
+  return open(file, map);
+}
+
+Result<MappedFile> MappedFile::open(const File& file, bool map) {
+  const std::string& path = file.path();
   if (file.size() == 0) return fail("{}: is empty", path);
   MappedFile image;
   image.path_ = path;
@@ -138,11 +137,14 @@ Result<MappedFile> MappedFile::open(const std::string& path, bool map) {
     image.data_ = static_cast<const std::byte*>(data);
     return image;
   }
-  auto* data =
-      static_cast<std::byte*>(::operator new[](image.size_, std::align_val_t{kAlignment}, std::nothrow));
-  if (data == nullptr) return fail("{}: no memory for its {} bytes; leave out --no-mmap", path, image.size_);
-  image.data_ = data;
-  STERNA_CHECK(file.read_at(0, {data, image.size_}));
+  void* data = ::mmap(nullptr, image.size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (data == MAP_FAILED) {  // NOLINT(performance-no-int-to-ptr)
+    return fail("{}: no memory for its {} bytes; leave out --no-mmap", path, image.size_);
+  }
+  image.data_ = static_cast<const std::byte*>(data);
+  // Advice: where there are no huge pages, small ones will do.
+  ::madvise(data, image.size_, MADV_HUGEPAGE);
+  STERNA_CHECK(file.read_at(0, {static_cast<std::byte*>(data), image.size_}));
   return image;
 }
 

@@ -37,11 +37,13 @@ class File {
 // The whole of a small file, for JSON and templates.
 Result<std::string> read_text_file(const std::string& path, std::uint64_t limit = 1ULL << 30);
 
-// A read-only image of a whole file: mapped, or (map = false) read into memory that this object owns. The
-// file's last page is padded with zeros by the kernel; an empty file is an error.
+// A read-only image of a whole file: mapped, or (map = false) read into memory that this object owns, in huge
+// pages where the system has them. The file's last page is padded with zeros by the kernel; an empty file is
+// an error.
 class MappedFile {
  public:
   static Result<MappedFile> open(const std::string& path, bool map = true);
+  static Result<MappedFile> open(const File& file, bool map = true);
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
   MappedFile(const MappedFile&) = delete;

@@ -1,5 +1,6 @@
 #include "runtime/format.h"
 
+#include <libdeflate.h>
 #include <zlib.h>
 
 #include <array>
@@ -161,8 +162,11 @@ kernels::DenseView dense_view(const TensorDescriptor& d, std::span<const std::by
 }
 
 std::uint32_t crc32_of(std::span<const std::byte> bytes, std::uint32_t start) {
-  return static_cast<std::uint32_t>(
-      ::crc32_z(start, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+  return ::libdeflate_crc32(start, bytes.data(), bytes.size());
+}
+
+std::uint32_t combined_crc32(std::uint32_t first, std::uint32_t second, std::uint64_t second_bytes) {
+  return static_cast<std::uint32_t>(::crc32_combine(first, second, static_cast<z_off_t>(second_bytes)));
 }
 
 std::uint32_t header_checksum(std::span<const std::byte> header, std::size_t checksum_offset) {

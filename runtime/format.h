@@ -75,7 +75,11 @@ Result<TensorDescriptor> parse_descriptor(std::string_view json, const std::stri
 kernels::TernaryView ternary_view(const TensorDescriptor& descriptor, std::span<const std::byte> bytes);
 kernels::DenseView dense_view(const TensorDescriptor& descriptor, std::span<const std::byte> bytes);
 
+// CRC-32 as zlib has it; `start` is that of what lies before `bytes`.
 std::uint32_t crc32_of(std::span<const std::byte> bytes, std::uint32_t start = 0);
+
+// CRC-32 of two pieces that follow each other, from those of each.
+std::uint32_t combined_crc32(std::uint32_t first, std::uint32_t second, std::uint64_t second_bytes);
 
 // CRC-32 of everything before the tensor data, the four bytes of the checksum value itself taken as zero.
 std::uint32_t header_checksum(std::span<const std::byte> header, std::size_t checksum_offset);

@@ -66,13 +66,17 @@ void activate(ForwardContext& c, std::size_t tokens) {
 
 }  // namespace
 
-void embed(ForwardContext& c, std::span<const TokenId> ids, std::size_t position) {
+Status embed(ForwardContext& c, std::span<const TokenId> ids, std::size_t position) {
   assert(ids.size() <= c.act.batch);
   const StepTimer timer(c.profile, Step::embed);
   const std::size_t n = c.config.hidden;
   const std::size_t pairs = c.config.head_dim / 2;
+  for (std::size_t t = 0; t < ids.size(); ++t) {
+    const auto row = static_cast<std::size_t>(ids[t]);
+    STERNA_TRY(const kernels::DenseView view, c.weights.embedding.rows(row, row + 1, c.act.worker_rows(0)));
+    c.kernels.dense_row(view, 0, c.act.x.data() + t * n);
+  }
   for_tokens(c, ids.size(), [&](std::size_t t) {
-    c.kernels.dense_row(c.weights.embedding, static_cast<std::size_t>(ids[t]), c.act.x.data() + t * n);
     for (std::size_t i = 0; i < pairs; ++i) {
       // The angle in float32, as the reference has it; its sine and cosine as exact as a float can hold.
       const float angle = static_cast<float>(position + t) * c.act.frequencies.data()[i];
@@ -80,6 +84,7 @@ void embed(ForwardContext& c, std::span<const TokenId> ids, std::size_t position
       c.act.sin.data()[t * pairs + i] = static_cast<float>(std::sin(static_cast<double>(angle)));
     }
   });
+  return {};
 }
 
 void transformer_block(ForwardContext& c, std::size_t layer, std::size_t tokens, std::size_t position) {
@@ -120,12 +125,12 @@ void transformer_block(ForwardContext& c, std::size_t layer, std::size_t tokens,
   add();
 }
 
-void head(ForwardContext& c, std::size_t first, std::size_t tokens) {
+Status head(ForwardContext& c, std::size_t first, std::size_t tokens) {
   const StepTimer timer(c.profile, Step::head);
   const std::size_t n = c.config.hidden;
   norm(c, c.act.x.data() + first * n, c.weights.output_norm, tokens - first, n, c.act.normed.data());
-  project_dense(c.kernels, c.pool, c.act, c.weights.output, c.act.normed.data(), tokens - first,
-                c.act.logits.data());
+  return project_dense(c.kernels, c.pool, c.act, c.weights.output, c.act.normed.data(), tokens - first,
+                       c.act.logits.data());
 }
 
 }  // namespace sterna::runtime

@@ -27,8 +27,8 @@ struct ForwardContext {
 };
 
 // act.x = embedding rows of `ids` (at most act.batch), and the rotary tables for positions
-// position..position+n-1.
-void embed(ForwardContext& c, std::span<const TokenId> ids, std::size_t position);
+// position..position+n-1. An error when the rows are in the file and cannot be read; the same for head().
+Status embed(ForwardContext& c, std::span<const TokenId> ids, std::size_t position);
 
 // One block on act.x [tokens, hidden] in place; keys and values of the tokens go into the cache at
 // `position`.
@@ -36,6 +36,6 @@ void transformer_block(ForwardContext& c, std::size_t layer, std::size_t tokens,
 
 // act.normed = final norm of rows [first, tokens) of act.x, act.logits [tokens - first, vocab] = the head on
 // them.
-void head(ForwardContext& c, std::size_t first, std::size_t tokens);
+Status head(ForwardContext& c, std::size_t first, std::size_t tokens);
 
 }  // namespace sterna::runtime

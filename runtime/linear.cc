@@ -25,23 +25,26 @@ void gemm(const float* w, std::size_t rows, const float* x, std::size_t tokens, 
               static_cast<blasint>(y_stride));
 }
 
+// y[token * y_stride + row] for the rows [begin, end) of w. Float copies for BLAS are made of kBlasRows rows
+// counted from `begin`, also where no copy is needed: BLAS's order of additions may depend on a product's
+// shape, and pieces of a matrix must give the bits of the whole.
 void dense_rows(const kernels::Kernels& kernels, Activations& scratch, const kernels::DenseView& w,
                 const float* x, std::size_t tokens, std::size_t begin, std::size_t end, float* y,
-                std::size_t worker) {
+                std::size_t y_stride, std::size_t worker) {
   if (tokens < kBlasTokens) {
-    kernels.dense_matmul(w, x, tokens, w.columns, begin, end, y, w.rows);
+    kernels.dense_matmul(w, x, tokens, w.columns, begin, end, y, y_stride);
     return;
   }
   single_threaded_blas();
-  if (w.type == kernels::DenseType::f32) {
-    gemm(reinterpret_cast<const float*>(w.row(begin)), end - begin, x, tokens, w.columns, y + begin, w.rows);
-    return;
-  }
   float* copy = scratch.worker_copy(worker);
   for (std::size_t row = begin; row < end; row += Activations::kBlasRows) {
     const std::size_t rows = std::min(Activations::kBlasRows, end - row);
-    for (std::size_t i = 0; i < rows; ++i) kernels.dense_row(w, row + i, copy + i * w.columns);
-    gemm(copy, rows, x, tokens, w.columns, y + row, w.rows);
+    const auto* floats = reinterpret_cast<const float*>(w.row(row));
+    if (w.type != kernels::DenseType::f32) {
+      for (std::size_t i = 0; i < rows; ++i) kernels.dense_row(w, row + i, copy + i * w.columns);
+      floats = copy;
+    }
+    gemm(floats, rows, x, tokens, w.columns, y + row, y_stride);
   }
 }
 
@@ -74,7 +77,7 @@ void run_rows(const kernels::Kernels& kernels, Activations& scratch, const Proje
     kernels.ternary_matmul(w.trits, quantized, begin / kernels::kTileRows,
                            kernels::round_up(end, kernels::kTileRows) / kernels::kTileRows, p.y, rows);
   } else {
-    dense_rows(kernels, scratch, w.dense, x, tokens, begin, end, p.y, worker);
+    dense_rows(kernels, scratch, w.dense, x, tokens, begin, end, p.y, rows, worker);
   }
   if (p.linear->bias == nullptr) return;
   for (std::size_t t = 0; t < tokens; ++t)
@@ -130,11 +133,24 @@ void project(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scr
   }
 }
 
-void project_dense(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
-                   const kernels::DenseView& w, const float* x, std::size_t tokens, float* y) {
-  pool.run(w.rows, kernels::kTileRows, [&](std::size_t begin, std::size_t end, std::size_t worker) {
-    dense_rows(kernels, scratch, w, x, tokens, begin, end, y, worker);
+Status project_dense(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
+                     const DenseRows& w, const float* x, std::size_t tokens, float* y) {
+  std::mutex mutex;
+  Status first;
+  pool.run(w.count(), kernels::kTileRows, [&](std::size_t begin, std::size_t end, std::size_t worker) {
+    // From the file in pieces that the second-level cache holds, and that BLAS takes at once.
+    const std::size_t step = w.in_memory() ? end - begin : Activations::kBlasRows;
+    for (std::size_t row = begin; row < end; row += step) {
+      const auto piece = w.rows(row, std::min(end, row + step), scratch.worker_rows(worker));
+      if (!piece) {
+        const std::lock_guard lock(mutex);
+        first = piece.error();
+        return;
+      }
+      dense_rows(kernels, scratch, *piece, x, tokens, 0, piece->rows, y + row, w.count(), worker);
+    }
   });
+  return first;
 }
 
 }  // namespace sterna::runtime

@@ -7,6 +7,7 @@
 
 #include "kernels/registry.h"
 #include "runtime/activations.h"
+#include "runtime/result.h"
 #include "runtime/thread_pool.h"
 #include "runtime/weights.h"
 
@@ -22,8 +23,9 @@ struct Projection {
 void project(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch, const float* x,
              std::size_t tokens, float eps, std::span<const Projection> projections);
 
-// y [tokens, rows] = w x without bias or norm: the head.
-void project_dense(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
-                   const kernels::DenseView& w, const float* x, std::size_t tokens, float* y);
+// y [tokens, rows] = w x without bias or norm: the head. The same bits wherever the rows are; an error when
+// they are in the file and cannot be read.
+Status project_dense(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
+                     const DenseRows& w, const float* x, std::size_t tokens, float* y);
 
 }  // namespace sterna::runtime

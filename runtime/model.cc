@@ -1,5 +1,10 @@
 #include "runtime/model.h"
 
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <cerrno>
+#include <system_error>
 #include <utility>
 
 namespace sterna::runtime {
@@ -26,6 +31,27 @@ Result<std::shared_ptr<const Model>> Model::create(Parts parts, std::string wher
   }();
   return std::shared_ptr<const Model>(
       new Model(std::move(parts), std::move(tokenizer), std::move(chat_template), std::move(where)));
+}
+
+Status Model::lock_memory() const {
+  for (const std::span<const std::byte> part : parts_.memory) {
+    if (::mlock(part.data(), part.size()) == 0) continue;
+    const int error = errno;
+    const auto mebibytes = [](std::uint64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
+    std::uint64_t wanted = 0;
+    for (const std::span<const std::byte> each : parts_.memory) wanted += each.size();
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < wanted) {
+      return fail(
+          "cannot keep {:.0f} MiB of weights in memory: this process may lock {:.2f} MiB; a larger `ulimit "
+          "-l` "
+          "allows more",
+          mebibytes(wanted), mebibytes(limit.rlim_cur));
+    }
+    return fail("cannot keep {:.0f} MiB of weights in memory: {}", mebibytes(wanted),
+                std::generic_category().message(error));
+  }
+  return {};
 }
 
 WeightsBuilder::WeightsBuilder(const ModelConfig& config) : config_(config) {
@@ -79,12 +105,17 @@ const float** gain_of(LayerWeights& layer, Role role) {
 void WeightsBuilder::set_matrix(const TensorSpec& spec, const Matrix& matrix) {
   assert(matrix.rows() == spec.rows && matrix.columns() == spec.columns);
   if (spec.role == Role::token_embedding) {
-    weights_.embedding = matrix.dense;
+    weights_.embedding = DenseRows(matrix.dense);
   } else if (spec.role == Role::output) {
-    weights_.output = matrix.dense;
+    weights_.output = DenseRows(matrix.dense);
   } else {
     linear_of(weights_.layers[static_cast<std::size_t>(spec.layer)], spec.role)->weight = matrix;
   }
+}
+
+void WeightsBuilder::set_rows(const TensorSpec& spec, const DenseRows& rows) {
+  assert(spec.is_embedding() && rows.count() == spec.rows && rows.columns() == spec.columns);
+  (spec.role == Role::output ? weights_.output : weights_.embedding) = rows;
 }
 
 void WeightsBuilder::set_vector(const TensorSpec& spec, const float* values) {

@@ -32,9 +32,10 @@ class Model {
     ModelConfig config;
     TextParts text;
     Weights weights;
-    std::string source;                         // how the weights came about, for people
-    std::uint64_t weight_bytes = 0;             // of all tensors as stored
-    std::vector<std::shared_ptr<void>> owners;  // keep alive what `weights` points into
+    std::string source;                              // how the weights came about, for people
+    std::uint64_t weight_bytes = 0;                  // of all tensors as stored
+    std::vector<std::span<const std::byte>> memory;  // where the tensors lie that are in memory
+    std::vector<std::shared_ptr<void>> owners;       // keep alive what `weights` points into
   };
   // Builds the tokenizer; `where` names the file in messages. A template that does not parse is not an error
   // here (a model can be run without it): chat_template() tells.
@@ -49,6 +50,10 @@ class Model {
   [[nodiscard]] std::uint64_t weight_bytes() const { return parts_.weight_bytes; }
   [[nodiscard]] const Result<ChatTemplate>& chat_template() const { return template_; }
 
+  // Keeps the weights in physical memory (mlock). An error names the limit that forbids it; the model can be
+  // used all the same, and what was locked stays so.
+  [[nodiscard]] Status lock_memory() const;
+
  private:
   Model(Parts parts, Tokenizer tokenizer, Result<ChatTemplate> chat_template, std::string where);
   Parts parts_;
@@ -62,6 +67,7 @@ class WeightsBuilder {
  public:
   explicit WeightsBuilder(const ModelConfig& config);
   void set_matrix(const TensorSpec& spec, const Matrix& matrix);
+  void set_rows(const TensorSpec& spec, const DenseRows& rows);  // embedding or head
   void set_vector(const TensorSpec& spec, const float* values);
   Weights take();  // ties the head where the configuration says so
 
@@ -73,6 +79,8 @@ class WeightsBuilder {
 struct LoadOptions {
   bool map = true;     // map the file; false: read it into memory
   bool verify = true;  // check every tensor's checksum, codes and scales
+  // Leave embedding and head in the file and read their rows when they are needed; needs map.
+  bool low_memory = false;
 };
 
 // A Sterna GGUF file. The pool is used for verification.

@@ -1,15 +1,11 @@
 #include "runtime/model_file.h"
 
 #include <algorithm>
-#include <atomic>
-#include <cmath>
-#include <cstring>
 #include <limits>
-#include <mutex>
 #include <unordered_map>
 
-#include "kernels/ternary_matmul/pack.h"
 #include "runtime/config_keys.h"
+#include "runtime/verify.h"
 
 namespace sterna::runtime {
 namespace {
@@ -185,43 +181,6 @@ Status place_tensors(const Gguf& gguf, StoredModel& model) {
   return {};
 }
 
-float scale_value(const TensorDescriptor& d, std::span<const std::byte> bytes, std::size_t i) {
-  if (d.scale_type == kernels::ScaleType::f32) {
-    float value = 0;
-    std::memcpy(&value, bytes.data() + i * 4, 4);
-    return value;
-  }
-  std::uint16_t half = 0;
-  std::memcpy(&half, bytes.data() + i * 2, 2);
-  return (half & 0x7C00U) == 0x7C00U ? std::numeric_limits<float>::infinity()
-                                     : 0.0F;  // only finiteness matters
-}
-
-bool finite_scales(const TensorDescriptor& d, std::span<const std::byte> bytes) {
-  const std::size_t step = d.scale_type == kernels::ScaleType::f32 ? 4 : 2;
-  for (std::size_t i = 0; i < d.scale_bytes() / step; ++i) {
-    if (!std::isfinite(scale_value(d, bytes, i))) return false;
-  }
-  return true;
-}
-
-Status verify_tensor(const StoredModel::Tensor& t, const std::string& where) {
-  if (crc32_of(t.bytes) != t.descriptor.crc32) {
-    return fail("{}: tensor '{}' does not match its checksum; the file is damaged: copy or convert it again",
-                where, t.spec.name);
-  }
-  if (!finite_scales(t.descriptor, t.bytes))
-    return fail("{}: tensor '{}' has a scale that is not finite", where, t.spec.name);
-  if (t.descriptor.layout == Layout::trit2) {
-    const auto view = ternary_view(t.descriptor, t.bytes);
-    if (kernels::has_invalid_code(view.codes, view.code_bytes())) {
-      return fail("{}: tensor '{}' holds the code 3, which no trit has; the file is damaged", where,
-                  t.spec.name);
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<StoredModel> read_stored_model(std::span<const std::byte> file, const std::string& where) {
@@ -237,35 +196,56 @@ Result<StoredModel> read_stored_model(std::span<const std::byte> file, const std
   return model;
 }
 
-Status verify_tensors(const StoredModel& model, const std::string& where, ThreadPool& pool,
-                      const std::function<void(std::span<const std::byte>)>& after) {
-  // Tensors differ a hundredfold in size, so workers take the next one as they become free.
-  std::atomic<std::size_t> next{0};
-  std::mutex mutex;
-  Status first;
-  pool.run(pool.size(), 1, [&](std::size_t, std::size_t, std::size_t) {
-    for (std::size_t i = next++; i < model.tensors.size(); i = next++) {
-      Status status = verify_tensor(model.tensors[i], where);
-      if (after) after(model.tensors[i].bytes);
-      if (status) continue;
-      const std::lock_guard lock(mutex);
-      if (first) first = std::move(status);
-    }
-  });
-  return first;
+namespace {
+
+// With little memory these tensors are read row by row from the file.
+bool stays_in_file(const StoredModel::Tensor& t, const LoadOptions& options) {
+  return options.low_memory && t.spec.is_embedding();
 }
+
+Status verify(const StoredModel& stored, const MappedFile& image, const LoadOptions& options,
+              ThreadPool& pool) {
+  return verify_tensors(stored, image.path(), pool,
+                        [&](const StoredModel::Tensor& t, std::span<const std::byte> done) {
+                          if (stays_in_file(t, options)) image.drop(done);
+                        });
+}
+
+// What nobody will touch again: the header, whose texts were copied, and once more the tensors that stay in
+// the file, of which a page fault nearby brings some pages back (16 at once).
+void drop_unneeded(const MappedFile& image, const StoredModel& stored, const LoadOptions& options) {
+  const std::byte* end = image.bytes().data() + image.bytes().size();
+  for (const StoredModel::Tensor& t : stored.tensors) {
+    end = std::min(end, t.bytes.data());
+    if (stays_in_file(t, options)) image.drop(t.bytes);
+  }
+  image.drop({image.bytes().data(), end});
+}
+
+}  // namespace
 
 Result<std::shared_ptr<const Model>> load_model_file(const std::string& path, const LoadOptions& options,
                                                      ThreadPool& pool) {
-  STERNA_TRY(MappedFile opened, MappedFile::open(path, options.map));
-  auto file = std::make_shared<MappedFile>(std::move(opened));
-  STERNA_TRY(StoredModel stored, read_stored_model(file->bytes(), path));
-  if (options.verify) STERNA_CHECK(verify_tensors(stored, path, pool));
+  assert(options.map || !options.low_memory);
+  STERNA_TRY(File opened, File::open(path));
+  auto file = std::make_shared<File>(std::move(opened));
+  STERNA_TRY(MappedFile mapped, MappedFile::open(*file, options.map));
+  auto image = std::make_shared<MappedFile>(std::move(mapped));
+  STERNA_TRY(StoredModel stored, read_stored_model(image->bytes(), path));
+  if (options.verify) STERNA_CHECK(verify(stored, *image, options, pool));
+  drop_unneeded(*image, stored, options);
 
   Model::Parts parts;
   WeightsBuilder builder(stored.config);
   for (const StoredModel::Tensor& t : stored.tensors) {
     parts.weight_bytes += t.bytes.size();
+    if (stays_in_file(t, options)) {
+      const kernels::DenseView view = dense_view(t.descriptor, t.bytes);
+      const auto offset = static_cast<const std::byte*>(view.data) - image->bytes().data();
+      builder.set_rows(t.spec, DenseRows(view, *file, static_cast<std::uint64_t>(offset)));
+      continue;
+    }
+    parts.memory.push_back(t.bytes);
     if (t.spec.is_vector()) {
       builder.set_vector(t.spec, reinterpret_cast<const float*>(t.bytes.data()));
     } else if (t.descriptor.layout == Layout::trit2) {
@@ -278,6 +258,7 @@ Result<std::shared_ptr<const Model>> load_model_file(const std::string& path, co
   parts.config = std::move(stored.config);
   parts.text = std::move(stored.text);
   parts.source = std::move(stored.source);
+  parts.owners.push_back(std::move(image));
   parts.owners.push_back(std::move(file));
   return Model::create(std::move(parts), path);
 }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,7 +12,6 @@
 #include "runtime/gguf.h"
 #include "runtime/model.h"
 #include "runtime/tensor_list.h"
-#include "runtime/thread_pool.h"
 
 namespace sterna::runtime {
 
@@ -31,10 +29,5 @@ struct StoredModel {
 
 // Reads everything but the tensors' contents; `file` must outlive the result's spans.
 Result<StoredModel> read_stored_model(std::span<const std::byte> file, const std::string& where);
-
-// The contents: checksum, no code 3, scales finite. Over the pool, a tensor at a time; after(bytes) follows
-// each tensor, from several threads at once.
-Status verify_tensors(const StoredModel& model, const std::string& where, ThreadPool& pool,
-                      const std::function<void(std::span<const std::byte>)>& after = nullptr);
 
 }  // namespace sterna::runtime

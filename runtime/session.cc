@@ -48,23 +48,33 @@ Status Session::append(std::span<const TokenId> ids) { return append(ids, nullpt
 
 Status Session::append(std::span<const TokenId> ids, const LogitsSink& sink) {
   STERNA_CHECK(check(ids));
-  ForwardContext c = forward_context();
+  const std::size_t start = position_;
   for (std::size_t begin = 0; begin < ids.size(); begin += act_.batch) {
     const std::size_t tokens = std::min(act_.batch, ids.size() - begin);
-    const bool last_batch = begin + tokens == ids.size();
-    embed(c, ids.subspan(begin, tokens), position_);
-    for (std::size_t layer = 0; layer < c.config.layers; ++layer)
-      transformer_block(c, layer, tokens, position_);
-    position_ += tokens;
-    if (!sink && !last_batch) continue;
-    const std::size_t first = sink ? 0 : tokens - 1;  // prefill: only the last position meets the head
-    head(c, first, tokens);
-    const std::size_t vocab = c.config.vocab;
-    if (sink) {
-      for (std::size_t t = 0; t < tokens; ++t) sink(begin + t, {act_.logits.data() + t * vocab, vocab});
-    }
-    logits_ = {act_.logits.data() + (tokens - 1 - first) * vocab, vocab};
+    Status status = step(ids.subspan(begin, tokens), begin, begin + tokens == ids.size(), sink);
+    if (status) continue;
+    rewind(start);
+    return status;
   }
+  return {};
+}
+
+// One batch, whose first token is number `index` of those that are appended.
+Status Session::step(std::span<const TokenId> ids, std::size_t index, bool last, const LogitsSink& sink) {
+  ForwardContext c = forward_context();
+  const std::size_t tokens = ids.size();
+  STERNA_CHECK(embed(c, ids, position_));
+  for (std::size_t layer = 0; layer < c.config.layers; ++layer)
+    transformer_block(c, layer, tokens, position_);
+  position_ += tokens;
+  if (!sink && !last) return {};
+  const std::size_t first = sink ? 0 : tokens - 1;  // prefill: only the last position meets the head
+  STERNA_CHECK(head(c, first, tokens));
+  const std::size_t vocab = c.config.vocab;
+  if (sink) {
+    for (std::size_t t = 0; t < tokens; ++t) sink(index + t, {act_.logits.data() + t * vocab, vocab});
+  }
+  logits_ = {act_.logits.data() + (tokens - 1 - first) * vocab, vocab};
   return {};
 }
 

@@ -25,7 +25,8 @@ class Session {
                                                  const kernels::Kernels& kernels, ThreadPool& pool);
 
   // Tokens go in after position(). On success logits() are those of the last token. A full context is an
-  // error, and nothing was added then: rewind() or make a session with a larger context.
+  // error (rewind() or make a session with a larger one), and so are weights that are left in the file and
+  // cannot be read; the session is then where it was before.
   Status append(std::span<const TokenId> ids);
 
   // The same, and sink(index of the token in ids, its logits) for every token, in order.
@@ -54,6 +55,7 @@ class Session {
     return {model_->config(), model_->weights(), kernels_, pool_, act_, cache_, profile_};
   }
   Status check(std::span<const TokenId> ids) const;
+  Status step(std::span<const TokenId> ids, std::size_t index, bool last, const LogitsSink& sink);
 
   std::shared_ptr<const Model> model_;
   const kernels::Kernels& kernels_;

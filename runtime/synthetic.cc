@@ -115,6 +115,7 @@ class Builder {
     STERNA_TRY(auto buffer, AlignedBuffer<T>::create(size, "a synthetic model"));
     auto owner = std::make_shared<AlignedBuffer<T>>(std::move(buffer));
     parts_.weight_bytes += size * sizeof(T);
+    parts_.memory.push_back(std::as_bytes(owner->span()));
     T* data = owner->data();
     parts_.owners.push_back(std::move(owner));
     return data;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/views.h"
+#include "runtime/dense_rows.h"
 
 namespace sterna::runtime {
 
@@ -42,10 +43,10 @@ struct LayerWeights {
 };
 
 struct Weights {
-  kernels::DenseView embedding;  // [vocab, hidden]
+  DenseRows embedding;  // [vocab, hidden]
   std::vector<LayerWeights> layers;
   const float* output_norm = nullptr;  // [hidden]
-  kernels::DenseView output;           // [vocab, hidden]; the embedding when tied
+  DenseRows output;                    // [vocab, hidden]; the embedding when tied
 };
 
 }  // namespace sterna::runtime

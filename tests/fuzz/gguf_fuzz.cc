@@ -5,6 +5,7 @@
 
 #include "runtime/aligned_buffer.h"
 #include "runtime/model_file.h"
+#include "runtime/verify.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace sterna::runtime;

@@ -174,7 +174,7 @@ TEST_P(LayerTest, EachBlockAgrees) {
     if (t.name != "ids") continue;
     ASSERT_TRUE(opened->file().read_at(t.offset, std::as_writable_bytes(std::span(ids))));
   }
-  runtime::embed(c, ids, 0);
+  ASSERT_TRUE(runtime::embed(c, ids, 0));
   expect_close(c.act.x.span(), first, "embedding");
   for (std::size_t layer = 0; layer < layers; ++layer) {
     const auto input = hidden(*opened, fmt::format("hidden.{}", layer));
@@ -185,7 +185,7 @@ TEST_P(LayerTest, EachBlockAgrees) {
                    fmt::format("block {}", layer));
     }
   }
-  runtime::head(c, 0, tokens);
+  ASSERT_TRUE(runtime::head(c, 0, tokens));
   expect_close(c.act.normed.span(), hidden(*opened, fmt::format("hidden.{}", layers)), "final norm");
   const auto logits = hidden(*opened, "logits");
   for (std::size_t i = 0; i < logits.size(); ++i)

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "runtime/verify.h"
 #include "tests/support/engine.h"
 #include "tests/support/shared_data.h"
 #include "tests/support/tiny_model.h"

@@ -1,0 +1,21 @@
+// The contents of a model file's tensors, compared with what its descriptors promise: one pass over the bytes
+// on all threads, since reading the file once from memory is what the start of a program takes longest for.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <string>
+
+#include "runtime/model_file.h"
+#include "runtime/thread_pool.h"
+
+namespace sterna::runtime {
+
+// Checksum, no code 3, scales finite; of several damaged tensors the first in file order is named.
+// after(tensor, piece) follows each piece of a tensor that has been read, from several threads at once.
+using PieceSink = std::function<void(const StoredModel::Tensor& tensor, std::span<const std::byte> piece)>;
+Status verify_tensors(const StoredModel& model, const std::string& where, ThreadPool& pool,
+                      const PieceSink& after = nullptr);
+
+}  // namespace sterna::runtime
