@@ -161,6 +161,7 @@ kernels::DenseView dense_view(const TensorDescriptor& d, std::span<const std::by
 }
 
 std::uint32_t crc32_of(std::span<const std::byte> bytes, std::uint32_t start) {
+  if (bytes.empty()) return start;  // zlib takes a null pointer as a request for the initial value
   return static_cast<std::uint32_t>(
       ::crc32_z(start, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
