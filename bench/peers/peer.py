@@ -2,6 +2,7 @@
 
     peer.py speed MODEL THREADS FLASH PROMPT GENERATE DEPTH    tokens per second of one test, and what it took
     peer.py greedy MODEL THREADS COUNT TEXT                    the tokens that follow a text
+    peer.py describe MODEL                                     tokens, weights, version, what it was compiled for
     peer.py choices MODEL IDS                                  the greedy choice after every one of the given tokens
     peer.py quantize SOURCE TARGET HEAD                        embedding and head in another type (q6_k)
 
@@ -96,8 +97,12 @@ def speed(path, threads, flash, prompt, generate, depth):
             peer.append([token])
         seconds.append(time.perf_counter() - start)
     return {"tokens_per_second": (prompt + generate) / seconds[-1], "load_seconds": load,
-            "peak_resident_bytes": status_bytes("VmHWM"), "interpreter_bytes": before,
-            "tokens": peer.tokens, "parameters": api.llama_model_n_params(peer.model),
+            "peak_resident_bytes": status_bytes("VmHWM"), "interpreter_bytes": before}
+
+
+def describe(path):
+    peer = Peer(path, 1, 256, False)
+    return {"tokens": peer.tokens, "parameters": api.llama_model_n_params(peer.model),
             "system": api.llama_print_system_info().decode(), "version": api.__version__}
 
 
@@ -152,6 +157,8 @@ def main(job, *arguments):
     elif job == "greedy":
         path, threads, count, text = arguments
         result = greedy(path, int(threads), int(count), text)
+    elif job == "describe":
+        result = describe(*arguments)
     elif job == "choices":
         path, ids = arguments
         result = choices(path, json.loads(ids))

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <set>
 
 #include "convert/export_architecture.h"
 #include "convert/export_tensor.h"
@@ -13,6 +14,7 @@
 #include "convert/packed_matrix.h"
 #include "convert/save.h"
 #include "kernels/dense_row/reference.h"
+#include "kernels/lanes/half.h"
 #include "kernels/ternary_matmul/pack.h"
 #include "runtime/gguf.h"
 #include "runtime/synthetic.h"
