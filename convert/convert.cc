@@ -13,7 +13,6 @@
 namespace sterna::convert {
 namespace {
 
-using runtime::Layout;
 using runtime::TensorDescriptor;
 using runtime::TensorSpec;
 

@@ -131,7 +131,7 @@ bool encode_floats(std::span<const float> values, std::uint32_t type, std::uint8
 std::uint64_t ExportedTensor::row_bytes() const {
   const runtime::GgmlType* type = runtime::ggml_type(type_);
   assert(type != nullptr && spec().columns % type->block == 0);
-  return spec().columns / type->block * type->block_bytes;
+  return std::uint64_t{spec().columns / type->block} * type->block_bytes;
 }
 
 Status ExportedTensor::check() const {
