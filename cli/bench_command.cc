@@ -11,6 +11,7 @@
 #include "cli/engine.h"
 #include "cli/terminal.h"
 #include "convert/hf_model.h"
+#include "convert/save.h"
 #include "runtime/benchmark.h"
 #include "runtime/cpu_count.h"
 #include "runtime/synthetic.h"
@@ -26,6 +27,7 @@ using runtime::SpeedTest;
 struct Options {
   std::string model;
   std::string synthetic;
+  std::string save;
   std::vector<std::size_t> prompts = {512};
   std::vector<std::size_t> generates = {128};
   std::vector<std::size_t> both;  // prompt, generate
@@ -230,11 +232,27 @@ void print_markdown(const Report& report) {
   fmt::print("\n");
 }
 
+// The random model as a file, instead of measuring it.
+int save(const Options& o) {
+  const auto size = [&]() -> Result<std::uint64_t> {
+    runtime::ThreadPool pool(runtime::usable_cores());
+    STERNA_TRY(const runtime::Model::Parts parts, runtime::synthetic_parts(o.synthetic, pool));
+    ProgressLine line;
+    return convert::save_model(
+        parts, o.save, [&](const convert::ConvertProgress& p) { line.update(p.done, p.total, p.what); },
+        [] { return interrupted(); });
+  }();
+  if (!size) return print_error(size.error().message);
+  fmt::print("{}: {}, random trits\n", o.save, human_bytes(*size));
+  return 0;
+}
+
 int run(Options& o) {
   if (o.model.empty() == o.synthetic.empty()) {
     print_error("give either a model or --synthetic SHAPE");
     return 2;
   }
+  if (!o.save.empty()) return save(o);
   if (!o.both.empty() && o.both.size() != 2) {
     print_error("--pg wants two numbers: prompt,generate");
     return 2;
@@ -265,8 +283,10 @@ Command add_bench(CLI::App& app) {
   Options& o = *options;
   const auto count = CLI::Range(std::size_t{0}, std::size_t{1} << 20);
   app.add_option("model,-m,--model", o.model, "Sterna file, or Hugging Face directory");
-  app.add_option("--synthetic", o.synthetic,
-                 "a random model of this shape instead, in memory: 2b-4t, 0.7b, 3b or 8b");
+  CLI::Option* synthetic = app.add_option(
+      "--synthetic", o.synthetic, "a random model of this shape instead, in memory: 2b-4t, 0.7b, 3b or 8b");
+  app.add_option("--save", o.save, "write the random model to this file and measure nothing")
+      ->needs(synthetic);
   app.add_option("-p,--n-prompt", o.prompts, "pp: tokens of a prefill (0: none)")
       ->delimiter(',')
       ->check(count)

@@ -19,6 +19,7 @@ class GgufHeader {
   void add(std::string_view key, std::string_view value);
   void add(std::string_view key, std::span<const std::string> values);
   void add(std::string_view key, std::span<const std::int32_t> values);
+  void add(std::string_view key, std::span<const float> values);
 
   // dimensions: fastest first; offset: from the start of the tensor data.
   void add_tensor(std::string_view name, std::span<const std::uint64_t> dimensions, std::uint32_t type,

@@ -3,6 +3,7 @@
 // third of all bytes, and with rows in the file they cost no memory (--low-memory).
 #pragma once
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -26,6 +27,10 @@ class DenseRows {
   [[nodiscard]] kernels::DenseType type() const { return shape_.type; }
   [[nodiscard]] bool has_scales() const { return shape_.row_scales != nullptr; }
   [[nodiscard]] bool in_memory() const { return file_ == nullptr; }
+  [[nodiscard]] const kernels::DenseView& view() const {  // of rows in memory
+    assert(in_memory());
+    return shape_;
+  }
 
   // Rows [begin, end) as a matrix of their own. `buffer` takes them where they are in the file, and must hold
   // them; safe from several threads with a buffer each. An error when the file cannot be read.

@@ -73,8 +73,11 @@ const GgmlType* ggml_type(std::uint32_t id);
 namespace ggml_id {
 inline constexpr std::uint32_t f32 = 0;
 inline constexpr std::uint32_t f16 = 1;
+inline constexpr std::uint32_t q8_0 = 8;
 inline constexpr std::uint32_t i8 = 24;
 inline constexpr std::uint32_t bf16 = 30;
+inline constexpr std::uint32_t tq1_0 = 34;
+inline constexpr std::uint32_t tq2_0 = 35;
 }  // namespace ggml_id
 
 class Gguf {

@@ -60,7 +60,9 @@ WeightsBuilder::WeightsBuilder(const ModelConfig& config) : config_(config) {
 
 namespace {
 
-Linear* linear_of(LayerWeights& layer, Role role) {
+// Layer: LayerWeights, or const.
+template <class Layer>
+auto linear_of(Layer& layer, Role role) -> decltype(&layer.q) {
   switch (role) {
     case Role::q:
       return &layer.q;
@@ -81,7 +83,8 @@ Linear* linear_of(LayerWeights& layer, Role role) {
   }
 }
 
-const float** gain_of(LayerWeights& layer, Role role) {
+template <class Layer>
+auto gain_of(Layer& layer, Role role) -> decltype(&layer.attention_norm) {
   switch (role) {
     case Role::attention_norm:
       return &layer.attention_norm;
@@ -134,6 +137,21 @@ void WeightsBuilder::set_vector(const TensorSpec& spec, const float* values) {
 Weights WeightsBuilder::take() {
   if (config_.tied_head) weights_.output = weights_.embedding;
   return std::move(weights_);
+}
+
+Matrix matrix_of(const Weights& weights, const TensorSpec& spec) {
+  if (spec.role == Role::token_embedding) return Matrix(weights.embedding.view());
+  if (spec.role == Role::output) return Matrix(weights.output.view());
+  return linear_of(weights.layers[static_cast<std::size_t>(spec.layer)], spec.role)->weight;
+}
+
+const float* vector_of(const Weights& weights, const TensorSpec& spec) {
+  if (spec.role == Role::output_norm) return weights.output_norm;
+  const LayerWeights& layer = weights.layers[static_cast<std::size_t>(spec.layer)];
+  if (const Linear* linear = linear_of(layer, spec.role)) {
+    return spec.part == Part::bias ? linear->bias : linear->norm;
+  }
+  return *gain_of(layer, spec.role);
 }
 
 }  // namespace sterna::runtime

@@ -76,6 +76,11 @@ class WeightsBuilder {
   Weights weights_;
 };
 
+// What set_matrix() and set_vector() put there, for who writes a model; `spec` is of the model's
+// tensor_list().
+Matrix matrix_of(const Weights& weights, const TensorSpec& spec);
+const float* vector_of(const Weights& weights, const TensorSpec& spec);
+
 struct LoadOptions {
   bool map = true;     // map the file; false: read it into memory
   bool verify = true;  // check every tensor's checksum, codes and scales

@@ -52,7 +52,7 @@ ModelConfig config_of(std::string_view shape) {
 }
 
 // Every byte is a token, named as byte-level vocabularies do.
-TokenizerSpec byte_tokenizer() {
+Result<TokenizerSpec> byte_tokenizer() {
   nlohmann::json vocabulary = nlohmann::json::object();
   for (unsigned byte = 0; byte < 256; ++byte) {
     std::string name;
@@ -69,7 +69,7 @@ TokenizerSpec byte_tokenizer() {
       {"post_processor", nullptr},
       {"decoder", byte_level},
       {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", nlohmann::json::array()}}}};
-  return {json.dump(), {}, {}};
+  return split_spec(json.dump(), "synthetic tokenizer");
 }
 
 // SplitMix64 (Steele, Lea and Flood 2014): a number's bits well mixed, so that every position has its own.
@@ -105,7 +105,7 @@ class Builder {
     }
     parts_.weights = builder_.take();
     parts_.source = "random trits";
-    parts_.text.tokenizer = byte_tokenizer();
+    STERNA_TRY(parts_.text.tokenizer, byte_tokenizer());
     return std::move(parts_);
   }
 
@@ -176,17 +176,27 @@ class Builder {
 
 std::span<const std::string_view> synthetic_shapes() { return kShapes; }
 
-Result<std::shared_ptr<const Model>> synthetic_model(const ModelConfig& config, ThreadPool& pool) {
+Result<Model::Parts> synthetic_parts(const ModelConfig& config, ThreadPool& pool) {
   STERNA_CHECK(validate(config, config.name));
-  STERNA_TRY(Model::Parts parts, Builder(config, pool).build());
+  return Builder(config, pool).build();
+}
+
+Result<Model::Parts> synthetic_parts(std::string_view shape, ThreadPool& pool) {
+  if (std::find(kShapes.begin(), kShapes.end(), shape) == kShapes.end()) {
+    return fail("no synthetic shape is called '{}'; there are {}", shape, fmt::join(kShapes, ", "));
+  }
+  return synthetic_parts(config_of(shape), pool);
+}
+
+Result<std::shared_ptr<const Model>> synthetic_model(const ModelConfig& config, ThreadPool& pool) {
+  STERNA_TRY(Model::Parts parts, synthetic_parts(config, pool));
   return Model::create(std::move(parts), config.name);
 }
 
 Result<std::shared_ptr<const Model>> synthetic_model(std::string_view shape, ThreadPool& pool) {
-  if (std::find(kShapes.begin(), kShapes.end(), shape) == kShapes.end()) {
-    return fail("no synthetic shape is called '{}'; there are {}", shape, fmt::join(kShapes, ", "));
-  }
-  return synthetic_model(config_of(shape), pool);
+  STERNA_TRY(Model::Parts parts, synthetic_parts(shape, pool));
+  std::string name = parts.config.name;
+  return Model::create(std::move(parts), std::move(name));
 }
 
 }  // namespace sterna::runtime

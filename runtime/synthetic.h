@@ -17,7 +17,11 @@ std::span<const std::string_view> synthetic_shapes();
 // call. Errors: unknown shape, no memory.
 Result<std::shared_ptr<const Model>> synthetic_model(std::string_view shape, ThreadPool& pool);
 
+// The same before it becomes a Model: what convert/save.h writes to a file.
+Result<Model::Parts> synthetic_parts(std::string_view shape, ThreadPool& pool);
+
 // The same for any configuration, which must be valid.
+Result<Model::Parts> synthetic_parts(const ModelConfig& config, ThreadPool& pool);
 Result<std::shared_ptr<const Model>> synthetic_model(const ModelConfig& config, ThreadPool& pool);
 
 }  // namespace sterna::runtime

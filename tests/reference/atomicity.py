@@ -118,6 +118,25 @@ def write_error(folder):
                       f"files limited to {limit} bytes", preexec_fn=limited, restore_signals=False)
 
 
+def exports(folder):
+    """The same promise of `sterna export` and of `sterna bench --save`: a write that fails leaves nothing."""
+    source = convert(harness.DEMO, folder / "demo.gguf")
+    (folder / "out").mkdir()
+    target = folder / "out" / "model.gguf"
+    for limit in (0, 1000, 1 << 20):
+        def limited(limit=limit):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        for arguments in (["export", source, "-o", target, "--to", "tq2_0", "--quiet"],
+                          ["bench", "--synthetic", "0.7b", "--save", target]):
+            fails_cleanly([str(a) for a in (STERNA, *arguments)], target, f"{arguments[0]}, files limited to {limit} bytes",
+                          preexec_fn=limited, restore_signals=False)
+    forms = []
+    for threads in ("1", "2", "4"):
+        harness.run_well([STERNA, "export", source, "-o", target, "--to", "tq1_0", "--quiet", "-t", threads])
+        forms.append(target.read_bytes())
+    check(forms[0] == forms[1] == forms[2], "the number of threads changes the bytes of an export")
+
+
 def full_disk(folder):
     disk = folder / "disk"
     disk.mkdir()
@@ -173,4 +192,4 @@ if __name__ == "__main__":
     if sys.platform != "linux":
         sys.exit(harness.SKIPPED)
     harness.main("atomicity", {case.__name__: case for case in (
-        signals, write_error, full_disk, two_at_once, same_bytes, verified_and_loadable)})
+        signals, write_error, exports, full_disk, two_at_once, same_bytes, verified_and_loadable)})

@@ -36,7 +36,20 @@ def csv_and_table_have_a_row_for_each_test(_folder):
     check("tg" not in table, "-n 0 means no decoding")
 
 
+def a_random_model_can_be_kept(folder):
+    """--save writes a whole file that passes its checksums and runs."""
+    file = folder / "model.gguf"
+    harness.run_well([harness.STERNA, "bench", "--synthetic", "0.7b", "--save", file])
+    harness.run_well([harness.STERNA, "inspect", file, "--verify"])
+    out = json.loads(harness.run_well([harness.STERNA, "bench", file, "-p", "8", "-n", "0", "-r", "1", "-o", "json"]).stdout)
+    check(0 <= file.stat().st_size - out["weight_bytes"] < 1 << 20, "the file is not the size of its weights")
+    result = bench("--synthetic", "0.7b", "--save", folder / "no" / "such.gguf")
+    check(result.returncode == 1 and "such.gguf" in result.stderr, f"{result.returncode}, {result.stderr!r}")
+    check([p.name for p in folder.iterdir()] == ["model.gguf"], "something was left behind")
+
+
 def what_cannot_be_measured_is_one_line(_folder):
+    check(bench(harness.DEMO, "--save", _folder / "model.gguf").returncode == 2, "--save without --synthetic")
     for options, code, word in [([], 2, "--synthetic"), ([harness.DEMO, "--synthetic", "3b"], 2, "--synthetic"),
                                 (["--synthetic", "7b"], 1, "2b-4t"), ([harness.DEMO, "-d", "100000"], 1, "smaller -p, -n or -d"),
                                 (["/no/such/file.gguf"], 1, "/no/such/file.gguf")]:
@@ -48,4 +61,5 @@ def what_cannot_be_measured_is_one_line(_folder):
 
 if __name__ == "__main__":
     harness.main("bench", {case.__name__: case for case in (
-        json_holds_every_test, csv_and_table_have_a_row_for_each_test, what_cannot_be_measured_is_one_line)})
+        json_holds_every_test, csv_and_table_have_a_row_for_each_test, a_random_model_can_be_kept,
+        what_cannot_be_measured_is_one_line)})

@@ -1,0 +1,41 @@
+// The header of a Sterna file: what is known before its tensors, and the finished bytes once they are there.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/config.h"
+#include "runtime/format.h"
+#include "runtime/model.h"
+#include "runtime/result.h"
+
+namespace sterna::convert {
+
+class ModelHeader {
+ public:
+  // Errors: a tokenizer that is malformed or has more ids than the embedding has rows; `where` names the
+  // tokenizer's file.
+  static Result<ModelHeader> create(runtime::ModelConfig config, runtime::TextParts text, std::string source,
+                                    const std::string& where);
+
+  [[nodiscard]] const std::string& source() const { return source_; }
+
+  // Metadata and tensor infos up to the start of the tensor data, without the checksum; offsets count from
+  // there. The size depends on the descriptors' names and layouts only.
+  [[nodiscard]] std::vector<std::byte> bytes(const std::vector<runtime::TensorDescriptor>& descriptors,
+                                             const std::vector<std::uint64_t>& offsets) const;
+  // The same with the checksum. `where` names the file in messages.
+  [[nodiscard]] Result<std::vector<std::byte>> sealed(
+      const std::vector<runtime::TensorDescriptor>& descriptors, const std::vector<std::uint64_t>& offsets,
+      const std::string& where) const;
+
+ private:
+  runtime::ModelConfig config_;
+  runtime::TextParts text_;
+  std::vector<std::int32_t> token_types_;
+  std::string source_;
+};
+
+}  // namespace sterna::convert
