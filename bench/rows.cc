@@ -76,7 +76,8 @@ constexpr struct {
                 float* y) { k.gated_activation(x, x, kWidth, GateFunction::silu, y); }},
     {"relu2", [](const Kernels& k, const float* x,
                  float* y) { k.gated_activation(x, x, kWidth, GateFunction::relu2, y); }},
-    {"kv_store", [](const Kernels& k, const float* x, float* y) { k.kv_store(x, kWidth, KvType::f16, y, nullptr); }},
+    {"kv_store",
+     [](const Kernels& k, const float* x, float* y) { k.kv_store(x, kWidth, KvType::f16, y, nullptr); }},
     {"rope",
      [](const Kernels& k, const float*, float* y) {
        static const std::vector<float> eighth_turn(64, std::sqrt(0.5f));  // cos = sin: lengths stay

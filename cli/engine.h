@@ -36,7 +36,8 @@ struct EngineOptions {
 };
 
 // What --low-memory chooses where the user did not: activations of 32 instead of 128 tokens take 4 MiB
-// instead of 17 in the shape of BitNet-b1.58-2B-4T, for 3 % of the speed of prefill.
+// instead of 17 in the shape of BitNet-b1.58-2B-4T, for 3 % of the speed of prefill; an int8 cache
+// is half an f16 one (docs/performance.md has what it costs).
 inline constexpr std::uint32_t kLowMemoryBatch = 32;
 inline constexpr const char* kLowMemoryKv = "int8";
 
