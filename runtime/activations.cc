@@ -5,7 +5,6 @@
 #include <numbers>
 
 #include "kernels/attention/attention.h"
-#include "runtime/attention.h"
 
 namespace sterna::runtime {
 namespace {
@@ -62,7 +61,8 @@ Result<Activations> Activations::create(const ModelConfig& c, std::size_t batch,
   STERNA_CHECK(floats(a.cos, batch * c.head_dim / 2));
   STERNA_CHECK(floats(a.sin, batch * c.head_dim / 2));
   STERNA_CHECK(floats(a.frequencies, c.head_dim / 2));
-  STERNA_CHECK(floats(a.partials, attention_partial_rows(c, threads) * kernels::attention_chunks(context) *
+  STERNA_CHECK(floats(a.partials, threads * kPartialTokens * (c.heads / c.kv_heads) *
+                                      kernels::attention_chunks(context) *
                                       kernels::partial_floats(c.head_dim)));
   STERNA_CHECK(floats(a.dequantized, threads * kBlasRows * widest));
   STERNA_CHECK(floats(a.inverse_scale, batch));

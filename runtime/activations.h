@@ -31,7 +31,8 @@ struct Activations {
   AlignedBuffer<float> logits;       // [B, vocab]
   AlignedBuffer<float> cos, sin;     // [B, head_dim / 2]
   AlignedBuffer<float> frequencies;  // [head_dim / 2] radians per position
-  AlignedBuffer<float> partials;     // [attention_partial_rows, chunks of the context, head_dim + 2]
+  AlignedBuffer<float> partials;     // [threads * kPartialTokens * heads / kv_heads, chunks of the context,
+                                     // head_dim + 2] of attention.h
   AlignedBuffer<float> dequantized;  // [threads, kBlasRows, widest input], float copies of weights for BLAS
 
   AlignedBuffer<std::byte> rows;  // [threads, kBlasRows, hidden] of up to 4 bytes, rows from the file
@@ -40,6 +41,7 @@ struct Activations {
   AlignedBuffer<std::int32_t> sums;      // [B, groups of 128 of the widest input]
   AlignedBuffer<float> inverse_scale;    // [B]
 
+  static constexpr std::size_t kPartialTokens = 8;
   static constexpr std::size_t kBlasRows = 64;
   [[nodiscard]] float* worker_copy(std::size_t worker) {
     return dequantized.data() + worker * kBlasRows * widest;

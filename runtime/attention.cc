@@ -7,10 +7,12 @@ namespace sterna::runtime {
 namespace {
 
 // Tokens that a prefill takes through a chunk of keys while it lies in the cache.
-constexpr std::size_t kTileTokens = 8;
+constexpr std::size_t kTileTokens = Activations::kPartialTokens;
 
-// Parts that every thread should find; from this many on nothing is split further.
+// Parts that every thread should find; from this many on nothing is split further. Fewer than the rows of a
+// thread's partial results, so that there is room for parts of one chunk, too.
 constexpr std::size_t kPartsPerThread = 4;
+static_assert(kPartsPerThread <= kTileTokens);
 
 // What is computed at once: query heads that share a key and value head, from first_head on, for some tokens
 // and chunks of keys.
@@ -131,11 +133,6 @@ class Attention {
 };
 
 }  // namespace
-
-std::size_t attention_partial_rows(const ModelConfig& m, std::size_t threads) {
-  static_assert(kPartsPerThread <= kTileTokens);  // so that there is room for parts of one chunk, too
-  return threads * kTileTokens * m.heads / m.kv_heads;
-}
 
 void attend(ForwardContext& c, std::size_t layer, std::size_t tokens, std::size_t position) {
   Attention(c, layer, tokens, position).run();

@@ -7,9 +7,6 @@
 
 namespace sterna::runtime {
 
-// Rows of partial results [chunks][head_dim + 2] that it works in, on `threads` threads.
-std::size_t attention_partial_rows(const ModelConfig& config, std::size_t threads);
-
 // act.attention [tokens, heads * head_dim] from act.q and the cache, which holds the keys and values of these
 // tokens already; the first of them is at `position`.
 void attend(ForwardContext& c, std::size_t layer, std::size_t tokens, std::size_t position);
