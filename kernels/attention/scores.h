@@ -61,7 +61,7 @@ void chunk_dots_i8(const AttentionArgs& a, Chunk<float, queries>& s, float* q_sc
     q_scales[k] = quantize_row<isa>(a.q + k * a.head_dim, a.head_dim, width, row);
     std::int32_t sum = 0;
     for (std::size_t i = 0; i < width; ++i) {
-      factors[k * width + i] = static_cast<Factor>(row[i]);
+      factors[k * width + i] = row[i];
       sum += row[i];
     }
     first[k] = -LaneOps<isa>::kOffset * sum;
