@@ -15,8 +15,22 @@ namespace {
 using namespace kernels;  // NOLINT(google-build-using-namespace): what is measured here
 
 struct TernaryShape {
-  std::size_t rows, columns, tokens, planes, group;
+  std::size_t rows, columns, tokens, group;
+  PackedForm form;
 };
+
+std::string form_name(const PackedForm& f) {
+  switch (f.form) {
+    case CodeForm::base3:
+      return "base3";
+    case CodeForm::pairs:
+      return "pairs";
+    case CodeForm::triples:
+      return "triples";
+    default:
+      return "planes:" + std::to_string(f.planes);
+  }
+}
 
 // Aligned as in a model file.
 struct alignas(64) Line {
@@ -25,17 +39,18 @@ struct alignas(64) Line {
 
 struct TernaryCase {
   explicit TernaryCase(const Kernels& k, const TernaryShape& s)
-      : codes(packed_bytes(s.rows, s.columns, s.planes) / sizeof(Line)),
-        stride(round_up(s.columns, kTileColumns)) {
+      : codes(packed_bytes(s.rows, s.columns, s.form.planes, s.form.form) / sizeof(Line)),
+        stride(padded_columns(s.columns)) {
     std::mt19937 engine(1);
-    for (Line& line : codes) {
-      for (auto& byte : line.bytes) {  // four codes of 0 .. 2
-        byte = 0;
-        for (unsigned shift = 0; shift < 8; shift += 2)
-          byte |= static_cast<std::uint8_t>(engine() % 3 << shift);
-      }
+    std::vector<std::int8_t> values(s.rows * s.columns);
+    const int largest = max_weight(s.form.planes);
+    for (auto& value : values) {
+      value = static_cast<std::int8_t>(static_cast<int>(engine() % static_cast<unsigned>(2 * largest + 1)) -
+                                       largest);
     }
-    w = {s.rows, s.columns, s.planes, s.group, ScaleType::f32, codes.front().bytes, nullptr};
+    pack_rows(values.data(), s.rows, s.columns, s.form.planes, codes.front().bytes, s.form.form);
+    w = {s.rows,         s.columns,           s.form.planes, s.group,
+         ScaleType::f32, codes.front().bytes, nullptr,       s.form.form};
     scales = normals(w.scale_count());
     w.scales = scales.data();
     const std::size_t groups = round_up(s.columns, kGroupColumns) / kGroupColumns;
@@ -106,13 +121,14 @@ void register_matrices(const Kernels& k) {
   for (const auto& [rows, columns] :
        {std::pair<std::size_t, std::size_t>{2560, 2560}, {6912, 2560}, {2560, 6912}}) {
     for (const std::size_t group : {std::size_t{0}, kGroupColumns}) {
-      for (const std::size_t planes : {1, 2, 3}) {
+      for (const PackedForm& form : kPackedForms) {
+        if (group != 0 && !form.takes_groups()) continue;
         for (const std::size_t tokens : {1, 32, 128}) {
-          const TernaryShape s{rows, columns, tokens, planes, group};
+          const TernaryShape s{rows, columns, tokens, group, form};
           const std::string size = std::to_string(rows) + "x" + std::to_string(columns);
           const std::string name =
-              name_of({"ternary_matmul", k.name, size, group == 0 ? "one_scale" : "grouped",
-                       "planes:" + std::to_string(planes), "tokens:" + std::to_string(tokens)});
+              name_of({"ternary_matmul", k.name, size, group == 0 ? "one_scale" : "grouped", form_name(form),
+                       "tokens:" + std::to_string(tokens)});
           add_benchmark(name, [&k, s](benchmark::State& state) { bench_ternary(state, k, s); });
         }
       }

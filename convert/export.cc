@@ -43,7 +43,7 @@ Result<std::uint32_t> type_of(const StoredModel::Tensor& tensor, const ExportOpt
     const bool q8 = options.head.value_or(by_default) == ExportHead::q8_0 && spec.columns % kQ8Block == 0;
     return q8 ? ggml_id::q8_0 : ggml_id::f16;
   }
-  if (options.type == ExportType::f16 || tensor.descriptor.layout != Layout::trit2) return ggml_id::f16;
+  if (options.type == ExportType::f16 || !runtime::is_ternary(tensor.descriptor.layout)) return ggml_id::f16;
   const std::uint32_t id = ternary_id(options.type);
   if (spec.columns % kTernaryBlock != 0) {
     return fail("{}: tensor '{}' has rows of {} weights, {} needs multiples of {}; use --to f16", where,

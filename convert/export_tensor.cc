@@ -52,7 +52,7 @@ void dense_row(const DenseView& w, std::size_t row, std::span<float> out) {
 }
 
 void float_row(const runtime::StoredModel::Tensor& t, std::size_t row, std::span<float> out) {
-  if (t.descriptor.layout != Layout::trit2) {
+  if (!runtime::is_ternary(t.descriptor.layout)) {
     dense_row(runtime::dense_view(t.descriptor, t.bytes), row, out);
     return;
   }

@@ -31,7 +31,7 @@ class Loader {
     runtime::WeightsBuilder builder(model_.config);
     for (const TensorSpec& spec : runtime::tensor_list(model_.config)) {
       const Layout layout = planned_layout(checkpoint_, model_, spec, kAsStored);
-      if (spec.is_vector() || layout == Layout::trit2) {
+      if (spec.is_vector() || runtime::is_ternary(layout)) {
         STERNA_CHECK(load_owned(spec, builder));
       } else {
         STERNA_CHECK(load_dense(spec, layout, builder));

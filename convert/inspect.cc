@@ -79,7 +79,7 @@ InspectedTensor inspect_stored(const StoredModel::Tensor& t, runtime::ThreadPool
       d.rows == 1 ? std::vector<std::uint64_t>{d.columns} : std::vector<std::uint64_t>{d.rows, d.columns};
   out.weights = d.weights();
   out.bytes = t.bytes.size();
-  if (d.layout != runtime::Layout::trit2) return out;
+  if (!runtime::is_ternary(d.layout)) return out;
   out.type += fmt::format(", {} plane{}, {}", d.planes, d.planes == 1 ? "" : "s",
                           d.group == 0 ? "one scale" : fmt::format("a scale per {}", d.group));
   const auto view = runtime::ternary_view(d, t.bytes);

@@ -31,7 +31,7 @@ std::span<const std::byte> bytes_at(const void* data, std::uint64_t size) {
 }
 
 Layout layout_of(const runtime::Matrix& matrix) {
-  if (matrix.ternary) return Layout::trit2;
+  if (matrix.ternary) return runtime::ternary_layout(matrix.trits.form);
   switch (matrix.dense.type) {
     case kernels::DenseType::f16:
       return Layout::f16;

@@ -14,8 +14,8 @@ using Float16Bits = std::uint16_t;   // IEEE 754 binary16, as bits
 using BFloat16Bits = std::uint16_t;  // the upper half of a binary32, as bits
 
 inline constexpr std::size_t kTileRows = 16;     // rows of one block of a ternary matrix
-inline constexpr std::size_t kTileColumns = 16;  // columns of one tile: 16 x 16 trits in 64 bytes
-inline constexpr std::size_t kTileBytes = 64;    // per plane
+inline constexpr std::size_t kTileColumns = 16;  // columns of one tile of two-bit codes, 64 bytes a plane
+inline constexpr std::size_t kTileBytes = 64;    // four bytes of each row: what one register of AVX-512 holds
 inline constexpr std::size_t kGroupColumns =
     128;  // columns that share a scale, where there is one per row and group
 inline constexpr std::size_t kMaxColumns = 1 << 20;  // bounds |sum| <= 2^20 * 128 * 13 < 2^31 (three planes)
@@ -27,17 +27,41 @@ inline constexpr std::size_t kMaxPlanes = 3;
 
 enum class ScaleType : std::uint8_t { f32, f16 };
 
-// A ternary matrix in kernel order ("trit2-16x16"). The weight at (row, column) is
-//     scale(row, column / group) * (3^(planes-1) T1 + 3^(planes-2) T2 + ...),  T in {-1, 0, 1}
+// How the codes of a ternary matrix lie in memory. Blocks of 16 rows follow each other, in a block tiles of
+// some columns. A tile is registers of 64 bytes, in which row r of the block has the bytes 4r .. 4r+3 and
+// byte j holds the columns j, 4 + j, 8 + j, ...: one field of the four bytes meets four consecutive
+// activations.
+//     trit2    16 columns, a register per plane, coarsest first: T + 1 in two bits, lowest bits first
+//     base3    20 columns, one plane: (T0 + 1) + 3 (T1 + 1) + ... + 81 (T4 + 1), five trits in a byte
+//     pairs    16 columns, two planes folded: W + 4 in four bits; two registers of 8 columns each
+//     triples  32 columns, three planes folded: the low four bits of W + 13 as in pairs, four registers; in a
+//              fifth one bit f of byte j is the high bit of column 4f + j
+// Rows are padded to 16 and columns to whole tiles, with W = 0.
+enum class CodeForm : std::uint8_t { trit2, base3, pairs, triples };
+
+[[gnu::always_inline]] constexpr std::size_t tile_columns(CodeForm form) {
+  return form == CodeForm::base3 ? 20 : form == CodeForm::triples ? 32 : kTileColumns;
+}
+[[gnu::always_inline]] constexpr std::size_t tile_bytes(CodeForm form, std::size_t planes) {
+  return kTileBytes * (form == CodeForm::base3     ? 1
+                       : form == CodeForm::pairs   ? 2
+                       : form == CodeForm::triples ? 5
+                                                   : planes);
+}
+
+// Activations of a row are padded with zeros to so many, so that every form may read whole tiles.
+[[gnu::always_inline]] constexpr std::size_t padded_columns(std::size_t columns) {
+  return round_up(columns, kTileColumns) + kTileColumns;
+}
+
+// A ternary matrix in kernel order. The weight at (row, column) is scale(row, column / group) * W,
+//     W = 3^(planes-1) T1 + 3^(planes-2) T2 + ...,  T in {-1, 0, 1}
 // so scale is the step of the finest plane: for W ~ s (T1 + T2/3 + T3/9), scale = s / 3^(planes-1).
 //
-// codes: T + 1 in two bits. Blocks of 16 rows follow each other; in a block, tiles of 16 columns follow each
-// other; in a tile, its planes follow each other, coarsest first, 64 bytes each: the row r of the block has
-// bytes 4r..4r+3, and byte j of them holds the columns j, 4+j, 8+j, 12+j of the tile in bits 0-1, 2-3, 4-5,
-// 6-7:
+// codes: see CodeForm. With two bits, "trit2-16x16":
 //     byte  = (((row / 16 * tiles + column / 16) * planes + plane) * 64 + row % 16 * 4 + column % 4)
 //     shift = column % 16 / 4 * 2
-// Rows are padded to 16 and columns to 16 with code 1 (T = 0). 64-byte aligned.
+// 64-byte aligned.
 //
 // scales: one value for the whole matrix (group == 0), or one per row and `group` (= 128) columns, the last
 // group possibly short: scale(row, g) = scales[(row / 16 * groups + g) * 16 + row % 16]. 64-byte aligned when
@@ -50,18 +74,22 @@ struct TernaryView {
   ScaleType scale_type = ScaleType::f32;
   const std::uint8_t* codes = nullptr;
   const void* scales = nullptr;
+  CodeForm form = CodeForm::trit2;  // base3: 1 plane and one scale; pairs: 2 planes; triples: 3
 
   [[nodiscard, gnu::always_inline]] std::size_t row_blocks() const {
     return round_up(rows, kTileRows) / kTileRows;
   }
   [[nodiscard, gnu::always_inline]] std::size_t tiles() const {
-    return round_up(columns, kTileColumns) / kTileColumns;
+    return (columns + tile_columns(form) - 1) / tile_columns(form);
+  }
+  [[nodiscard, gnu::always_inline]] std::size_t block_bytes() const {
+    return tiles() * tile_bytes(form, planes);
   }
   [[nodiscard, gnu::always_inline]] std::size_t groups() const {
     return group == 0 ? 1 : round_up(columns, group) / group;
   }
   [[nodiscard, gnu::always_inline]] std::size_t code_bytes() const {
-    return row_blocks() * tiles() * planes * kTileBytes;
+    return row_blocks() * block_bytes();
   }
   [[nodiscard, gnu::always_inline]] std::size_t scale_count() const {
     return group == 0 ? 1 : row_blocks() * groups() * kTileRows;
@@ -69,7 +97,8 @@ struct TernaryView {
 };
 
 // Tokens x columns of int8 activations, one factor per token: x ~ inverse_scale[token] * q.
-// q rows are padded with zeros to `stride`, a multiple of 16; -128 <= q <= 127. sums[token * sum_stride + g]
+// q rows are padded with zeros to `stride`, a multiple of 16, at least padded_columns(columns) if matrices of
+// all forms are to be multiplied; -128 <= q <= 127. sums[token * sum_stride + g]
 // is the sum of q over columns 128g..128g+127.
 struct QuantizedView {
   std::size_t tokens = 0;

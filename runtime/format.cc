@@ -14,8 +14,16 @@ namespace {
 using nlohmann::json;
 
 constexpr std::pair<Layout, std::string_view> kLayouts[] = {
-    {Layout::f32, "f32"},         {Layout::f16, "f16"},           {Layout::bf16, "bf16"},
-    {Layout::i8_rows, "i8-rows"}, {Layout::trit2, "trit2-16x16"},
+    {Layout::f32, "f32"},           {Layout::f16, "f16"},           {Layout::bf16, "bf16"},
+    {Layout::i8_rows, "i8-rows"},   {Layout::trit2, "trit2-16x16"}, {Layout::base3, "base3-16x20"},
+    {Layout::pairs, "pairs-16x16"}, {Layout::triples, "triples-16x32"},
+};
+
+constexpr std::pair<Layout, kernels::CodeForm> kForms[] = {
+    {Layout::trit2, kernels::CodeForm::trit2},
+    {Layout::base3, kernels::CodeForm::base3},
+    {Layout::pairs, kernels::CodeForm::pairs},
+    {Layout::triples, kernels::CodeForm::triples},
 };
 
 kernels::TernaryView ternary_shape(const TensorDescriptor& d) {
@@ -25,6 +33,7 @@ kernels::TernaryView ternary_shape(const TensorDescriptor& d) {
   view.planes = d.planes;
   view.group = d.group;
   view.scale_type = d.scale_type;
+  view.form = code_form(d.layout);
   return view;
 }
 
@@ -58,7 +67,22 @@ Status check_requirements(const json& object, const std::string& where) {
               it->dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
-Status parse_trit2(const json& object, TensorDescriptor& d, const std::string& where) {
+// What a form holds beside any number of planes and groups in two bits.
+Status check_form(const TensorDescriptor& d, const std::string& where) {
+  const std::uint64_t planes = d.layout == Layout::base3     ? 1
+                               : d.layout == Layout::pairs   ? 2
+                               : d.layout == Layout::triples ? 3
+                                                             : d.planes;
+  if (d.planes != planes) {
+    return fail("{}: layout {} has {} planes, not {}", where, layout_name(d.layout), planes, d.planes);
+  }
+  if (d.layout == Layout::base3 && d.group != 0) {
+    return fail("{}: layout {} has a single scale, not groups", where, layout_name(d.layout));
+  }
+  return {};
+}
+
+Status parse_ternary(const json& object, TensorDescriptor& d, const std::string& where) {
   STERNA_TRY(d.planes, number(object, "planes", 1, kernels::kMaxPlanes, where));
   STERNA_TRY(d.group, number(object, "group", 0, kernels::kGroupColumns, where));
   if (d.group != 0 && d.group != kernels::kGroupColumns) {
@@ -74,7 +98,7 @@ Status parse_trit2(const json& object, TensorDescriptor& d, const std::string& w
   if (d.group == 0 && d.scale_type != kernels::ScaleType::f32) {
     return fail("{}: a single scale must be f32", where);
   }
-  return {};
+  return check_form(d, where);
 }
 
 }  // namespace
@@ -86,22 +110,38 @@ std::string_view layout_name(Layout layout) {
   return "?";
 }
 
+kernels::CodeForm code_form(Layout layout) {
+  for (const auto& [value, form] : kForms) {
+    if (value == layout) return form;
+  }
+  assert(false && "a ternary layout");
+  return kernels::CodeForm::trit2;
+}
+
+Layout ternary_layout(kernels::CodeForm form) {
+  for (const auto& [layout, value] : kForms) {
+    if (value == form) return layout;
+  }
+  assert(false && "kForms has all forms");
+  return Layout::trit2;
+}
+
 std::uint64_t TensorDescriptor::scale_bytes() const {
   if (layout == Layout::i8_rows) return rows * sizeof(float);
-  if (layout != Layout::trit2) return 0;
+  if (!is_ternary(layout)) return 0;
   return ternary_shape(*this).scale_count() * (scale_type == kernels::ScaleType::f32 ? 4 : 2);
 }
 
 std::uint64_t TensorDescriptor::bytes() const {
   const std::uint64_t scales = kernels::round_up(scale_bytes(), kFileAlignment);
-  if (layout == Layout::trit2) return scales + ternary_shape(*this).code_bytes();
+  if (is_ternary(layout)) return scales + ternary_shape(*this).code_bytes();
   return scales + rows * columns * element_bytes(layout);
 }
 
 std::string to_json(const TensorDescriptor& d) {
   std::string line = fmt::format(R"({{"name":"{}","rows":{},"columns":{},"layout":"{}")", d.name, d.rows,
                                  d.columns, layout_name(d.layout));
-  if (d.layout == Layout::trit2) {
+  if (is_ternary(d.layout)) {
     line += fmt::format(R"(,"planes":{},"group":{},"scale":"{}")", d.planes, d.group,
                         d.scale_type == kernels::ScaleType::f32 ? "f32" : "f16");
   }
@@ -125,14 +165,14 @@ Result<TensorDescriptor> parse_descriptor(std::string_view source, const std::st
   for (const auto& [value, name] : kLayouts) {
     if (name != layout) continue;
     d.layout = value;
-    if (value == Layout::trit2) STERNA_CHECK(parse_trit2(object, d, place));
+    if (is_ternary(value)) STERNA_CHECK(parse_ternary(object, d, place));
     return d;
   }
   return fail("{}: layout '{}' is not known to this version; use a newer Sterna", place, layout);
 }
 
 kernels::TernaryView ternary_view(const TensorDescriptor& d, std::span<const std::byte> bytes) {
-  assert(d.layout == Layout::trit2 && bytes.size() == d.bytes());
+  assert(is_ternary(d.layout) && bytes.size() == d.bytes());
   kernels::TernaryView view = ternary_shape(d);
   view.scales = bytes.data();
   view.codes = reinterpret_cast<const std::uint8_t*>(bytes.data()) +
@@ -141,7 +181,7 @@ kernels::TernaryView ternary_view(const TensorDescriptor& d, std::span<const std
 }
 
 kernels::DenseView dense_view(const TensorDescriptor& d, std::span<const std::byte> bytes) {
-  assert(d.layout != Layout::trit2 && bytes.size() == d.bytes());
+  assert(!is_ternary(d.layout) && bytes.size() == d.bytes());
   kernels::DenseView view{d.rows, d.columns, kernels::DenseType::f32, bytes.data(), nullptr};
   switch (d.layout) {
     case Layout::f16:

@@ -47,18 +47,25 @@ enum class Layout : std::uint8_t {
   f16,      // row-major
   bf16,     // row-major
   i8_rows,  // row scales (float32), padded to 64 bytes, then int8 row-major
-  trit2,    // scales, padded to 64 bytes, then two-bit codes in 16 x 16 tiles (kernels/views.h)
+  // Scales, padded to 64 bytes, then codes in a kernels::CodeForm (kernels/views.h).
+  trit2,
+  base3,
+  pairs,
+  triples,
 };
 std::string_view layout_name(Layout layout);
+[[nodiscard]] constexpr bool is_ternary(Layout layout) { return layout >= Layout::trit2; }
+[[nodiscard]] kernels::CodeForm code_form(Layout layout);  // of a ternary one
+[[nodiscard]] Layout ternary_layout(kernels::CodeForm form);
 
 struct TensorDescriptor {
   std::string name;
   std::uint64_t rows = 1;
   std::uint64_t columns = 0;
   Layout layout = Layout::f32;
-  std::uint64_t planes = 1;                                 // trit2
-  std::uint64_t group = 0;                                  // trit2: columns per scale, 0: one scale
-  kernels::ScaleType scale_type = kernels::ScaleType::f32;  // trit2
+  std::uint64_t planes = 1;                                 // of ternary ones; likewise:
+  std::uint64_t group = 0;                                  // columns per scale, 0: one scale
+  kernels::ScaleType scale_type = kernels::ScaleType::f32;
   std::uint32_t crc32 = 0;                                  // of the tensor's bytes
 
   [[nodiscard]] std::uint64_t scale_bytes() const;  // before padding; 0 for dense layouts

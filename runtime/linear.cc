@@ -53,7 +53,7 @@ kernels::QuantizedView quantize_input(const kernels::Kernels& kernels, ThreadPoo
   kernels::QuantizedView view;
   view.tokens = tokens;
   view.columns = columns;
-  view.stride = kernels::round_up(columns, kernels::kTileColumns);
+  view.stride = kernels::padded_columns(columns);
   view.sum_stride = kernels::round_up(columns, kernels::kGroupColumns) / kernels::kGroupColumns;
   view.q = scratch.quantized.data();
   view.sums = scratch.sums.data();

@@ -141,7 +141,7 @@ Status read_text(const Gguf& gguf, StoredModel& model) {
 
 bool layout_fits(const TensorSpec& spec, Layout layout) {
   if (spec.is_vector()) return layout == Layout::f32;
-  if (spec.is_embedding()) return layout != Layout::trit2;
+  if (spec.is_embedding()) return !is_ternary(layout);
   return layout != Layout::i8_rows;
 }
 
@@ -248,7 +248,7 @@ Result<std::shared_ptr<const Model>> load_model_file(const std::string& path, co
     parts.memory.push_back(t.bytes);
     if (t.spec.is_vector()) {
       builder.set_vector(t.spec, reinterpret_cast<const float*>(t.bytes.data()));
-    } else if (t.descriptor.layout == Layout::trit2) {
+    } else if (is_ternary(t.descriptor.layout)) {
       builder.set_matrix(t.spec, Matrix(ternary_view(t.descriptor, t.bytes)));
     } else {
       builder.set_matrix(t.spec, Matrix(dense_view(t.descriptor, t.bytes)));

@@ -52,19 +52,21 @@ bool all_finite(std::span<const std::byte> bytes) {
   return finite;
 }
 
-// Blocks begin at multiples of their size, so no scale lies across two of them.
-void check_block(const TensorDescriptor& d, std::span<const std::byte> block, std::size_t offset,
-                 Slice& slice) {
+// Bytes [offset, offset + size) of a tensor. Blocks begin at multiples of their size, so no scale lies across
+// two of them.
+void check_block(const StoredModel::Tensor& t, std::size_t offset, std::size_t size, Slice& slice) {
+  const TensorDescriptor& d = t.descriptor;
+  const auto block = t.bytes.subspan(offset, size);
   slice.crc = crc32_of(block, slice.crc);
   if (offset < d.scale_bytes()) {
     const auto scales = block.first(std::min<std::size_t>(block.size(), d.scale_bytes() - offset));
     const bool halves = d.scale_type == kernels::ScaleType::f16;
     slice.finite = slice.finite && (halves ? all_finite<std::uint16_t>(scales) : all_finite<float>(scales));
   }
-  if (d.layout != Layout::trit2) return;
   const std::size_t codes = kernels::round_up(d.scale_bytes(), kFileAlignment);
-  const auto part = block.subspan(std::min(block.size(), codes - std::min(codes, offset)));
-  if (kernels::has_invalid_code(reinterpret_cast<const std::uint8_t*>(part.data()), part.size()))
+  if (!is_ternary(d.layout) || offset + size <= codes) return;
+  if (kernels::has_invalid_code(ternary_view(d, t.bytes), std::max(offset, codes) - codes,
+                                offset + size - codes))
     slice.valid_codes = false;
 }
 
@@ -84,7 +86,7 @@ Status judge(const StoredModel::Tensor& t, std::span<const Slice> slices, const 
   }
   if (!finite) return fail("{}: tensor '{}' has a scale that is not finite", where, t.spec.name);
   if (!valid_codes) {
-    return fail("{}: tensor '{}' holds the code 3, which no trit has; the file is damaged", where,
+    return fail("{}: tensor '{}' holds a code that no trit has; the file is damaged", where,
                 t.spec.name);
   }
   return {};
@@ -100,8 +102,7 @@ Status verify_tensors(const StoredModel& model, const std::string& where, Thread
       const StoredModel::Tensor& t = model.tensors[slice.tensor];
       const auto bytes = t.bytes.subspan(slice.offset, slice.size);
       for (std::size_t at = 0; at < bytes.size(); at += kBlock) {
-        check_block(t.descriptor, bytes.subspan(at, std::min(kBlock, bytes.size() - at)), slice.offset + at,
-                    slice);
+        check_block(t, slice.offset + at, std::min(kBlock, bytes.size() - at), slice);
       }
       if (after) after(t, bytes);
     }

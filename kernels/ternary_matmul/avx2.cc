@@ -8,9 +8,9 @@ namespace sterna::kernels {
 // 16 registers: 4 tokens are 8 accumulators, beside 4 fields.
 template <>
 struct TernaryTiles<Isa::avx2> : HalfShift<Vector256<Isa::avx2>> {
-  template <std::size_t planes>
+  template <class C>
   static constexpr std::size_t kBlocks = 1;
-  template <std::size_t planes>
+  template <class C>
   using Tokens = TokenSteps<1>;
   static constexpr std::size_t kStripBlocks = 1;
   using StripTokens = TokenSteps<4, 2, 1>;

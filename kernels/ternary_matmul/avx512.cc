@@ -8,9 +8,9 @@ namespace sterna::kernels {
 // 32 registers: 8 tokens are 16 accumulators (24 with three planes), beside 4 fields.
 template <>
 struct TernaryTiles<Isa::avx512> : HalfShift<Vector512<Isa::avx512>> {
-  template <std::size_t planes>
-  static constexpr std::size_t kBlocks = 2;
-  template <std::size_t planes>
+  template <class C>
+  static constexpr std::size_t kBlocks = C::kTwoBits ? 2 : 1;
+  template <class C>
   using Tokens = TokenSteps<1>;
   static constexpr std::size_t kStripBlocks = 2;
   using StripTokens = TokenSteps<8, 4, 2, 1>;

@@ -10,9 +10,9 @@ namespace sterna::kernels {
 // 32 registers: 24 accumulators, beside 4 fields.
 template <>
 struct TernaryTiles<Isa::avx512vnni> : VnniTiles<Vector512<Isa::avx512vnni>, 3> {
-  template <std::size_t planes>
-  static constexpr std::size_t kBlocks = planes == 1 ? 2 : 1;
-  template <std::size_t planes>
+  template <class C>
+  static constexpr std::size_t kBlocks = C::kTwoBits&& C::kPlanes == 1 ? 2 : 1;
+  template <class C>
   using Tokens = TokenSteps<1>;
   static constexpr std::size_t kStripBlocks = 2;
   using StripTokens = TokenSteps<12, 8, 4, 2, 1>;

@@ -17,13 +17,17 @@ struct HalfShift {
   using R = typename V::R;
   static constexpr std::size_t kParts = kTileBytes / V::kBytes;
   static constexpr std::size_t kPartRows = kTileRows / kParts;
-  static constexpr std::size_t kRunGroups = 1;
+  // ternary_matmul.h has the bounds.
+  template <class C>
+  static constexpr std::size_t kRunTiles = C::kForm == CodeForm::base3     ? 16
+                                           : C::kForm == CodeForm::triples ? 1024
+                                                                           : 8;
 
-  // A lane of a strip's sums takes 4 pairs of a tile, each -512 .. 508, -2048 .. 2032 or -6656 .. 6604.
-  template <std::size_t planes>
-  static constexpr std::size_t kWidenTiles = planes == 1   ? 16
-                                             : planes == 2 ? 4
-                                                           : 1;
+  // A lane of a strip's sums takes a pair of each field, -512 .. 508, -2048 .. 2032 or -6656 .. 6604.
+  template <class C>
+  static constexpr std::size_t kWidenFields = C::kPlanes == 1   ? 64
+                                              : C::kPlanes == 2 ? 16
+                                                                : 4;
 
   struct Sums {  // int16
     R even;      // the columns 0-3 and 8-11 of each tile
@@ -72,28 +76,33 @@ struct HalfShift {
     });
   }
 
-  template <std::size_t planes, std::size_t blocks, std::size_t tokens>
+  template <class C, std::size_t blocks, std::size_t tokens>
   static void accumulate(const TileRun& run, const std::int8_t* q, std::size_t, std::int32_t* d) {
     static_assert(tokens == 1);
-    unrolled<planes>([&](auto plane) __attribute__((always_inline)) {
-      const TileRun of_plane{run.codes + plane * kTileBytes, run.tiles, run.block_bytes};
-      run_plane<blocks, plane_weight(planes, plane)>(of_plane, planes * kTileBytes, q, d);
-    });
+    if constexpr (C::kTwoBits) {
+      unrolled<C::kPlanes>([&](auto plane) __attribute__((always_inline)) {
+        const TileRun of_plane{run.codes + plane * kTileBytes, run.tiles, run.block_bytes};
+        run_plane<blocks, plane_weight(C::kPlanes, plane)>(of_plane, C::kBytes, q, d);
+      });
+    } else {
+      static_assert(blocks == 1);
+      FormOf<V, C::kForm>::type::run_pairs(run, q, d);
+    }
   }
 
-  template <std::size_t planes>
+  template <class C>
   static void split_tile(const std::uint8_t* tile, std::uint8_t* fields) {
-    split_to<V, planes>(tile, fields);
+    split_to<V, C>(tile, fields);
   }
 
   // An activation that is broadcast once serves all rows.
-  template <std::size_t planes, std::size_t blocks, std::size_t tokens>
-  [[gnu::noinline]] static void multiply_strip(const std::uint8_t* fields, std::size_t tiles,
+  template <class C, std::size_t blocks, std::size_t tokens>
+  [[gnu::noinline]] static void multiply_strip(const std::uint8_t* fields, std::size_t count,
                                                const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
     constexpr std::size_t rows = blocks * kParts;
-    constexpr std::size_t step = kWidenTiles<planes> * kFields;
-    for (std::size_t begin = 0; begin < tiles * kFields; begin += step) {
-      const std::size_t end = begin + step < tiles * kFields ? begin + step : tiles * kFields;
+    constexpr std::size_t step = kWidenFields<C>;
+    for (std::size_t begin = 0; begin < count; begin += step) {
+      const std::size_t end = begin + step < count ? begin + step : count;
       R sums[tokens * rows] = {};
       for (std::size_t i = begin; i < end; ++i) {
         R codes[rows];

@@ -1,6 +1,8 @@
 // Two or three planes as one: with several tokens a tile is split once and then costs what one plane does.
 #pragma once
 
+#include "kernels/ternary_matmul/base3.h"
+#include "kernels/ternary_matmul/folded.h"
 #include "kernels/ternary_matmul/strips.h"
 
 namespace sterna::kernels {
@@ -10,6 +12,22 @@ template <class V>
 [[gnu::always_inline]] inline typename V::R times3_plus(typename V::R x, typename V::R y) {
   return V::add8(V::add8(x, x), V::add8(x, y));
 }
+
+// The loops of the forms that are no two-bit codes.
+template <class V, CodeForm form>
+struct FormOf;
+template <class V>
+struct FormOf<V, CodeForm::base3> {
+  using type = Base3<V>;
+};
+template <class V>
+struct FormOf<V, CodeForm::pairs> {
+  using type = Pairs<V>;
+};
+template <class V>
+struct FormOf<V, CodeForm::triples> {
+  using type = Triples<V>;
+};
 
 // fields[f] = the joined codes, 0 .. 8 or 0 .. 26, of the columns 4f .. 4f+3 of a part of a tile: 18 or 37
 // operations. Two planes join in nibbles (at most 8, so nothing carries), a third one in bytes.
@@ -36,31 +54,31 @@ template <class V, std::size_t planes>
   }
 }
 
-// One tile to the fields of a strip.
-template <class V, std::size_t planes>
-[[gnu::always_inline]] inline void split_to(const std::uint8_t* tile, std::uint8_t* fields) {
-  for (std::size_t part = 0; part < kTileBytes; part += V::kBytes) {
-    typename V::R codes[kFields];
-    if constexpr (planes == 1) {
-      const typename V::R all = V::load(tile + part);
-      unrolled<kFields>([&](auto f) __attribute__((always_inline)) {
-        codes[f] = V::both(V::template right<2 * f>(all), V::set8(0x03));
-      });
-    } else {
-      split_joined<V, planes>(tile + part, codes);
-    }
-    unrolled<kFields>([&](auto f) __attribute__((always_inline)) {
-      V::store(fields + f * kTileBytes + part, codes[f]);
+// One register of 16 rows of a tile, or a part of it: its codes, a field in each register.
+template <class V, class C>
+[[gnu::always_inline]] inline void split(const std::uint8_t* tile, typename V::R (&fields)[C::kFields]) {
+  if constexpr (!C::kTwoBits) {
+    FormOf<V, C::kForm>::type::split(tile, fields);
+  } else if constexpr (C::kPlanes == 1) {
+    const typename V::R all = V::load(tile);
+    unrolled<C::kFields>([&](auto f) __attribute__((always_inline)) {
+      fields[f] = V::both(V::template right<2 * f>(all), V::set8(0x03));
     });
+  } else {
+    split_joined<V, C::kPlanes>(tile, fields);
   }
 }
 
-// d[0 ..) += weight * x, weight 1, 3 or 9.
-template <class V, std::int32_t weight>
-[[gnu::always_inline]] inline void add_to(std::int32_t* d, typename V::R x) {
-  if constexpr (weight == 3) x = V::add32(x, V::template left32<1>(x));
-  if constexpr (weight == 9) x = V::add32(x, V::template left32<3>(x));
-  V::store(d, V::add32(V::load(d), x));
+// One tile to the fields of a strip.
+template <class V, class C>
+[[gnu::always_inline]] inline void split_to(const std::uint8_t* tile, std::uint8_t* fields) {
+  for (std::size_t part = 0; part < kTileBytes; part += V::kBytes) {
+    typename V::R codes[C::kFields];
+    split<V, C>(tile + part, codes);
+    unrolled<C::kFields>([&](auto f) __attribute__((always_inline)) {
+      V::store(fields + f * kTileBytes + part, codes[f]);
+    });
+  }
 }
 
 }  // namespace sterna::kernels

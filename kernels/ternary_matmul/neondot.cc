@@ -6,9 +6,9 @@ namespace sterna::kernels {
 
 template <>
 struct TernaryTiles<Isa::neondot> : NeonDotTiles<Isa::neondot> {
-  template <std::size_t planes>
+  template <class C>
   static constexpr std::size_t kBlocks = 1;
-  template <std::size_t planes>
+  template <class C>
   using Tokens = TokenSteps<8, 4, 2, 1>;
 };
 

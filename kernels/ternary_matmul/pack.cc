@@ -4,27 +4,91 @@
 #include <cstring>
 
 #include "kernels/lanes/half.h"
+#include "kernels/ternary_matmul/codes.h"
 
 namespace sterna::kernels {
 namespace {
 
-struct Position {
-  std::size_t byte;
-  unsigned shift;
-};
+constexpr std::size_t kTripleBits = 4 * kTileBytes;  // where the high bits of a tile of triples begin
+constexpr int kPowers[] = {1, 3, 9, 27, 81};
 
-// The index equation of views.h for the first plane; plane p is p * kTileBytes further.
-Position position(std::size_t tiles, std::size_t planes, std::size_t row, std::size_t column) {
-  const std::size_t tile = row / kTileRows * tiles + column / kTileColumns;
-  return {tile * planes * kTileBytes + row % kTileRows * 4 + column % 4,
-          static_cast<unsigned>(column % kTileColumns / 4 * 2)};
+// The bytes of columns 4 field + j of a row of a tile; `lane` is 4 row + j. A byte of zeros is 0 everywhere.
+template <class C>
+void put(std::uint8_t* tile, std::size_t field, std::size_t lane, int code) {
+  const auto add = [](std::uint8_t& byte, int bits) { byte = static_cast<std::uint8_t>(byte + bits); };
+  if constexpr (C::kForm == CodeForm::base3) {
+    add(tile[lane], code * kPowers[field]);
+  } else if constexpr (C::kForm == CodeForm::trit2) {
+    for (std::size_t plane = C::kPlanes; plane-- > 0; code /= 3)
+      add(tile[plane * kTileBytes + lane], code % 3 << 2 * field);
+  } else {
+    add(tile[field / 2 * kTileBytes + lane], (code & 15) << field % 2 * 4);
+    if constexpr (C::kForm == CodeForm::triples) add(tile[kTripleBits + lane], code >> 4 << field);
+  }
+}
+
+template <class C>
+int get(const std::uint8_t* tile, std::size_t field, std::size_t lane) {
+  if constexpr (C::kForm == CodeForm::base3) return tile[lane] / kPowers[field] % 3;
+  if constexpr (C::kForm == CodeForm::trit2) {
+    int code = 0;
+    for (std::size_t plane = 0; plane < C::kPlanes; ++plane)
+      code = 3 * code + (tile[plane * kTileBytes + lane] >> 2 * field & 3);
+    return code;
+  }
+  const int low = tile[field / 2 * kTileBytes + lane] >> field % 2 * 4 & 15;
+  return C::kForm == CodeForm::triples ? low + (tile[kTripleBits + lane] >> field & 1) * 16 : low;
+}
+
+// body(tile, field, lane, row, column) for everything in a block, padding included.
+template <class C, class Body>
+void for_block(std::size_t tiles, Body body) {
+  for (std::size_t tile = 0; tile < tiles; ++tile) {
+    for (std::size_t row = 0; row < kTileRows; ++row) {
+      for (std::size_t field = 0; field < C::kFields; ++field) {
+        for (std::size_t j = 0; j < 4; ++j)
+          body(tile * C::kBytes, field, 4 * row + j, row, tile * C::kColumns + 4 * field + j);
+      }
+    }
+  }
+}
+
+TernaryView shape_of(std::size_t rows, std::size_t columns, std::size_t planes, CodeForm form) {
+  TernaryView w;
+  w.rows = rows;
+  w.columns = columns;
+  w.planes = planes;
+  w.form = form;
+  return w;
+}
+
+// Whether one of the bytes, which are whole tiles, holds what put() never makes. No branches, for vectors.
+template <class C>
+bool is_invalid(const std::uint8_t* codes, std::size_t bytes) {
+  unsigned faults = 0;
+  if constexpr (C::kForm == CodeForm::triples) {
+    for (std::size_t tile = 0; tile < bytes; tile += C::kBytes) {
+      for (std::size_t i = 0; i < C::kFields * kTileBytes; ++i)
+        faults |= get<C>(codes + tile, i / kTileBytes, i % kTileBytes) > 2 * C::kOffset ? 1U : 0U;
+    }
+    return faults != 0;
+  }
+  std::uint8_t fault = 0;
+  for (std::size_t i = 0; i < bytes; ++i) {
+    const unsigned byte = codes[i];
+    unsigned bad = 0;
+    if constexpr (C::kForm == CodeForm::base3) bad = byte > 242 ? 1U : 0U;
+    if constexpr (C::kForm == CodeForm::trit2) bad = byte & byte >> 1U & 0x55U;
+    if constexpr (C::kForm == CodeForm::pairs) bad = (((byte & 15U) + 7U) | ((byte >> 4U) + 7U)) & 16U;
+    fault = static_cast<std::uint8_t>(fault | bad);
+  }
+  return fault != 0;
 }
 
 }  // namespace
 
-std::size_t packed_bytes(std::size_t rows, std::size_t columns, std::size_t planes) {
-  return round_up(rows, kTileRows) / kTileRows * (round_up(columns, kTileColumns) / kTileColumns) * planes *
-         kTileBytes;
+std::size_t packed_bytes(std::size_t rows, std::size_t columns, std::size_t planes, CodeForm form) {
+  return shape_of(rows, columns, planes, form).code_bytes();
 }
 
 int max_weight(std::size_t planes) {
@@ -33,37 +97,52 @@ int max_weight(std::size_t planes) {
 }
 
 void pack_rows(const std::int8_t* values, std::size_t rows, std::size_t columns, std::size_t planes,
-               std::uint8_t* codes) {
-  const int largest = max_weight(planes);
-  const std::size_t tiles = round_up(columns, kTileColumns) / kTileColumns;
-  std::memset(codes, 0, packed_bytes(rows, columns, planes));
-  for (std::size_t r = 0; r < round_up(rows, kTileRows); ++r) {
-    for (std::size_t c = 0; c < tiles * kTileColumns; ++c) {
-      const int weight = r < rows && c < columns ? values[r * columns + c] : 0;
-      assert(weight >= -largest && weight <= largest);
-      const Position at = position(tiles, planes, r, c);
-      // The base-3 digits of weight + largest are the codes T + 1, the last one that of the finest plane.
-      for (int plane = static_cast<int>(planes) - 1, digits = weight + largest; plane >= 0;
-           --plane, digits /= 3) {
-        std::uint8_t& byte = codes[at.byte + static_cast<std::size_t>(plane) * kTileBytes];
-        byte = static_cast<std::uint8_t>(byte | digits % 3 << at.shift);
-      }
+               std::uint8_t* codes, CodeForm form) {
+  const TernaryView w = shape_of(rows, columns, planes, form);
+  std::memset(codes, 0, w.code_bytes());
+  with_codes(w, [&](auto c) {
+    using C = decltype(c);
+    for (std::size_t block = 0; block < w.row_blocks(); ++block) {
+      for_block<C>(w.tiles(), [&](std::size_t tile, std::size_t field, std::size_t lane, std::size_t r,
+                                  std::size_t column) {
+        const std::size_t row = block * kTileRows + r;
+        const int weight = row < rows && column < columns ? values[row * columns + column] : 0;
+        assert(weight >= -C::kOffset && weight <= C::kOffset);
+        put<C>(codes + block * w.block_bytes() + tile, field, lane, weight + C::kOffset);
+      });
     }
-  }
+  });
 }
 
 int unpack(const TernaryView& w, std::size_t row, std::size_t column) {
   assert(row < w.rows && column < w.columns);
-  const Position at = position(w.tiles(), w.planes, row, column);
   int weight = 0;
-  for (std::size_t plane = 0; plane < w.planes; ++plane) {
-    weight = 3 * weight + (w.codes[at.byte + plane * kTileBytes] >> at.shift & 3) - 1;
-  }
+  with_codes(w, [&](auto c) {
+    using C = decltype(c);
+    const std::size_t in_tile = column % C::kColumns;
+    weight = get<C>(w.codes + row / kTileRows * w.block_bytes() + column / C::kColumns * C::kBytes,
+                    in_tile / 4, row % kTileRows * 4 + in_tile % 4) -
+             C::kOffset;
+  });
   return weight;
 }
 
 void unpack_row(const TernaryView& w, std::size_t row, std::int8_t* values) {
   for (std::size_t c = 0; c < w.columns; ++c) values[c] = static_cast<std::int8_t>(unpack(w, row, c));
+}
+
+void unpack_block(const TernaryView& w, std::size_t block, std::int8_t* values) {
+  assert(block < w.row_blocks());
+  with_codes(w, [&](auto c) {
+    using C = decltype(c);
+    const std::uint8_t* codes = w.codes + block * w.block_bytes();
+    for_block<C>(w.tiles(), [&](std::size_t tile, std::size_t field, std::size_t lane, std::size_t r,
+                                std::size_t column) {
+      if (block * kTileRows + r >= w.rows || column >= w.columns) return;
+      values[r * w.columns + column] =
+          static_cast<std::int8_t>(get<C>(codes + tile, field, lane) - C::kOffset);
+    });
+  });
 }
 
 float scale_at(const TernaryView& w, std::size_t row, std::size_t column) {
@@ -74,17 +153,15 @@ float scale_at(const TernaryView& w, std::size_t row, std::size_t column) {
                                         : f16_to_float(static_cast<const Float16Bits*>(w.scales)[at]);
 }
 
-bool has_invalid_code(const std::uint8_t* codes, std::size_t bytes) {
-  constexpr std::uint64_t kLowBits = 0x5555555555555555u;
-  std::uint64_t both = 0;
-  std::size_t i = 0;
-  for (; i + sizeof both <= bytes; i += sizeof both) {
-    std::uint64_t eight = 0;
-    std::memcpy(&eight, codes + i, sizeof eight);
-    both |= eight & eight >> 1 & kLowBits;
-  }
-  for (; i < bytes; ++i) both |= codes[i] & codes[i] >> 1 & 0x55;
-  return both != 0;
+bool has_invalid_code(const TernaryView& w, std::size_t first, std::size_t end) {
+  bool invalid = false;
+  with_codes(w, [&](auto c) {
+    using C = decltype(c);
+    // A damaged file may hold anything: what is asked for is whole tiles.
+    invalid = is_invalid<C>(w.codes + first / C::kBytes * C::kBytes,
+                            round_up(end, C::kBytes) - first / C::kBytes * C::kBytes);
+  });
+  return invalid;
 }
 
 }  // namespace sterna::kernels

@@ -7,40 +7,54 @@ namespace sterna::kernels {
 // Plain loops in the order of the bytes, which a compiler makes vectors of: byte i of a tile is row i / 4,
 // and its field f meets the activation 4f + i % 4, so eight of those repeat along the bytes. Planes are
 // joined to one code of 0 .. 3^planes - 1 when a tile is unpacked, once for all tokens. One product is in
-// [-128 * 26, 127 * 26]; four of them fit in int16.
+// [-128 * 26, 127 * 26]; eight of them fit in int16.
 template <>
 struct TernaryTiles<Isa::scalar> {
-  static constexpr std::size_t kRunGroups = 128;
-  template <std::size_t planes>
+  template <class C>
+  static constexpr std::size_t kRunTiles = 1024;
+  template <class C>
   static constexpr std::size_t kBlocks = 1;
-  template <std::size_t planes>
+  template <class C>
   using Tokens = TokenSteps<4, 1>;
 
-  static constexpr std::size_t kFields = 4;
-  using Codes = std::int16_t[kFields][kTileBytes];
+  template <class C>
+  using Fields = std::int16_t[C::kFields][kTileBytes];
 
-  template <std::size_t planes>
-  static void unpack(const std::uint8_t* tile, Codes& codes) {
-    for (std::size_t f = 0; f < kFields; ++f) {
-      for (std::size_t i = 0; i < kTileBytes; ++i) {
-        int code = 0;
-        for (std::size_t p = 0; p < planes; ++p) code = 3 * code + (tile[p * kTileBytes + i] >> 2 * f & 3);
-        codes[f][i] = static_cast<std::int16_t>(code);
-      }
+  // The codes of field f, four columns of 16 rows.
+  template <class C>
+  static int code_at(const std::uint8_t* tile, std::size_t f, std::size_t i) {
+    if constexpr (C::kForm == CodeForm::base3) {
+      constexpr std::uint8_t powers[] = {1, 3, 9, 27, 81};
+      return tile[i] / powers[f] % 3;
+    } else if constexpr (C::kTwoBits) {
+      int code = 0;
+      for (std::size_t p = 0; p < C::kPlanes; ++p) code = 3 * code + (tile[p * kTileBytes + i] >> 2 * f & 3);
+      return code;
+    } else {
+      const int low = tile[f / 2 * kTileBytes + i] >> f % 2 * 4 & 15;
+      return C::kForm == CodeForm::pairs ? low : low | (tile[4 * kTileBytes + i] >> f & 1) << 4;
     }
   }
 
-  static void multiply(const Codes& codes, const std::int8_t* q, std::int32_t* sums) {
-    std::int16_t x[kFields][8];
-    for (std::size_t f = 0; f < kFields; ++f) {
-      for (std::size_t k = 0; k < 8; ++k) {
-        x[f][k] = q[4 * f + k % 4];  // NOLINT(bugprone-signed-char-misuse): a number
+  template <class C>
+  static void unpack(const std::uint8_t* tile, Fields<C>& codes) {
+    unrolled<C::kFields>([&](auto f) __attribute__((always_inline)) {
+      for (std::size_t i = 0; i < kTileBytes; ++i) {
+        codes[f][i] = static_cast<std::int16_t>(code_at<C>(tile, f, i));
       }
+    });
+  }
+
+  template <class C>
+  static void multiply(const Fields<C>& codes, const std::int8_t* q, std::int32_t* sums) {
+    std::int16_t x[C::kFields][8];
+    for (std::size_t f = 0; f < C::kFields; ++f) {
+      for (std::size_t k = 0; k < 8; ++k) x[f][k] = q[4 * f + k % 4];
     }
     for (std::size_t i = 0; i < kTileBytes; i += 8) {
       for (std::size_t k = 0; k < 8; ++k) {
         int products = 0;
-        for (std::size_t f = 0; f < kFields; ++f) {
+        for (std::size_t f = 0; f < C::kFields; ++f) {
           products =
               static_cast<std::int16_t>(products + static_cast<std::int16_t>(codes[f][i + k] * x[f][k]));
         }
@@ -49,14 +63,14 @@ struct TernaryTiles<Isa::scalar> {
     }
   }
 
-  template <std::size_t planes, std::size_t blocks, std::size_t tokens>
+  template <class C, std::size_t blocks, std::size_t tokens>
   static void accumulate(const TileRun& run, const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
     std::int32_t sums[tokens][kTileBytes] = {};
     for (std::size_t tile = 0; tile < run.tiles; ++tile) {
-      Codes codes;
-      unpack<planes>(run.codes + tile * planes * kTileBytes, codes);
+      Fields<C> codes;
+      unpack<C>(run.codes + tile * C::kBytes, codes);
       for (std::size_t t = 0; t < tokens; ++t)
-        multiply(codes, q + t * q_stride + tile * kTileColumns, sums[t]);
+        multiply<C>(codes, q + t * q_stride + tile * C::kColumns, sums[t]);
     }
     for (std::size_t t = 0; t < tokens; ++t) {
       for (std::size_t i = 0; i < kTileBytes; ++i) d[t * kTileRows + i / 4] += sums[t][i];

@@ -22,12 +22,24 @@ struct Vector256 {
     return _mm256_set1_epi32(four);
   }
   static R both(R x, R y) { return _mm256_and_si256(x, y); }
+  static R differ(R x, R y) { return _mm256_xor_si256(x, y); }
+  static R min8(R x, R y) { return _mm256_min_epu8(x, y); }
+  static R sub8(R x, R y) { return _mm256_sub_epi8(x, y); }
+  // Sixteen bytes, and table[index % 16] of them; 0 where an index has its highest bit set.
+  static R table(const std::uint8_t (&bytes)[16]) {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
+  }
+  static R look_up(R table, R index) { return _mm256_shuffle_epi8(table, index); }
   static R add8(R x, R y) { return _mm256_add_epi8(x, y); }
   static R add16(R x, R y) { return _mm256_add_epi16(x, y); }
   static R add32(R x, R y) { return _mm256_add_epi32(x, y); }
   template <int bits>
   static R right(R x) {
     return _mm256_srli_epi16(x, bits);
+  }
+  template <int bits>
+  static R left16(R x) {
+    return _mm256_slli_epi16(x, bits);
   }
   template <int bits>
   static R left32(R x) {
@@ -37,6 +49,7 @@ struct Vector256 {
   static R right_signed32(R x) {
     return _mm256_srai_epi32(x, bits);
   }
+  static R mul32(R x, std::int32_t factor) { return _mm256_mullo_epi32(x, _mm256_set1_epi32(factor)); }
   static R pairs16(R codes, R x) { return _mm256_maddubs_epi16(codes, x); }
   static R widen(R x) { return _mm256_madd_epi16(x, _mm256_set1_epi16(1)); }
 #if defined(__AVXVNNI__)

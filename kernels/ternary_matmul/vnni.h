@@ -15,7 +15,9 @@ struct VnniTiles {
   using R = typename V::R;
   static constexpr std::size_t kParts = kTileBytes / V::kBytes;
   static constexpr std::size_t kPartRows = kTileRows / kParts;
-  static constexpr std::size_t kRunGroups = 128;
+  static constexpr std::size_t kTwoBitFields = 4;
+  template <class C>
+  static constexpr std::size_t kRunTiles = 1024;
 
   // One token, `planes` planes from `first` on of `all`, in one pass: neighbours in memory, so that it is
   // read once.
@@ -23,7 +25,7 @@ struct VnniTiles {
   static void run_planes(const TileRun& run, const std::int8_t* q, std::int32_t* d) {
     constexpr std::size_t rows = blocks * kParts;
     const std::size_t ahead = run.template ahead<blocks>();
-    R sums[planes][rows][kFields] = {};
+    R sums[planes][rows][kTwoBitFields] = {};
     for (std::size_t i = 0; i < run.tiles; ++i) {
       R codes[planes][rows];
       unrolled<planes * rows>([&](auto n) __attribute__((always_inline)) {
@@ -33,7 +35,7 @@ struct VnniTiles {
         if (row % kParts == 0) prefetch_ahead(at, ahead);
         codes[n / rows][row] = V::load(at);
       });
-      unrolled<kFields>([&](auto f) __attribute__((always_inline)) {
+      unrolled<kTwoBitFields>([&](auto f) __attribute__((always_inline)) {
         const R x = V::broadcast4(q + i * kTileColumns + 4 * f);
         const R mask = V::set8(3 << 2 * f);
         unrolled<planes * rows>([&](auto n) __attribute__((always_inline)) {
@@ -43,7 +45,7 @@ struct VnniTiles {
       });
     }
     unrolled<planes * rows>([&](auto n) __attribute__((always_inline)) {
-      const R(&of)[kFields] = sums[n / rows][n % rows];
+      const R(&of)[kTwoBitFields] = sums[n / rows][n % rows];
       const R low = V::add32(of[0], V::template right_signed32<2>(of[1]));
       const R high = V::add32(of[2], V::template right_signed32<2>(of[3]));
       constexpr std::int32_t weight = plane_weight(all, first + n / rows);
@@ -51,30 +53,36 @@ struct VnniTiles {
     });
   }
 
-  template <std::size_t planes, std::size_t blocks, std::size_t tokens>
+  template <class C, std::size_t blocks, std::size_t tokens>
   static void accumulate(const TileRun& run, const std::int8_t* q, std::size_t, std::int32_t* d) {
     static_assert(tokens == 1);
-    constexpr std::size_t at_once = kSums / (blocks * kParts) < planes ? kSums / (blocks * kParts) : planes;
-    static_assert(planes % at_once == 0);
-    unrolled<planes / at_once>([&](auto n) __attribute__((always_inline)) {
-      run_planes<blocks, at_once, n * at_once, planes>(run, q, d);
-    });
+    if constexpr (C::kTwoBits) {
+      constexpr std::size_t planes = C::kPlanes;
+      constexpr std::size_t at_once = kSums / (blocks * kParts) < planes ? kSums / (blocks * kParts) : planes;
+      static_assert(planes % at_once == 0);
+      unrolled<planes / at_once>([&](auto n) __attribute__((always_inline)) {
+        run_planes<blocks, at_once, n * at_once, planes>(run, q, d);
+      });
+    } else {
+      static_assert(blocks == 1);
+      FormOf<V, C::kForm>::type::run_dots(run, q, d);
+    }
   }
 
-  template <std::size_t planes>
+  template <class C>
   static void split_tile(const std::uint8_t* tile, std::uint8_t* fields) {
-    split_to<V, planes>(tile, fields);
+    split_to<V, C>(tile, fields);
   }
 
   // An activation that is broadcast once serves all rows.
-  template <std::size_t planes, std::size_t blocks, std::size_t tokens>
-  [[gnu::noinline]] static void multiply_strip(const std::uint8_t* fields, std::size_t tiles,
+  template <class C, std::size_t blocks, std::size_t tokens>
+  [[gnu::noinline]] static void multiply_strip(const std::uint8_t* fields, std::size_t count,
                                                const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
     constexpr std::size_t rows = blocks * kParts;
     R sums[tokens * rows];
     unrolled<tokens * rows>([&](auto n)
                                 __attribute__((always_inline)) { sums[n] = V::load(d + n * kPartRows); });
-    for (std::size_t i = 0; i < tiles * kFields; ++i) {
+    for (std::size_t i = 0; i < count; ++i) {
       R codes[rows];
       unrolled<rows>([&](auto r) __attribute__((always_inline)) {
         codes[r] = V::load(fields + r / kParts * sizeof(Strip<1>) + i * kTileBytes + r % kParts * V::kBytes);

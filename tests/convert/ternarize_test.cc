@@ -233,7 +233,7 @@ TEST(Ternarize, EveryWeightHasItsNearestLevelOfTheStoredStep) {
       EXPECT_EQ(view.group, 128U);
       EXPECT_EQ(view.planes, planes);
       EXPECT_EQ(view.scale_type, kernels::ScaleType::f16);
-      EXPECT_FALSE(kernels::has_invalid_code(view.codes, view.code_bytes()));
+      EXPECT_FALSE(kernels::has_invalid_code(view));
       const auto limit = static_cast<float>(max_level(planes));
       for (std::size_t i = 0; i < data.size(); ++i) {
         const float step = kernels::scale_at(view, i / columns, i % columns);

@@ -119,21 +119,55 @@ TEST(PackTest, FollowsTheIndexEquation) {
   }
 }
 
+// The equations of the other forms, word for word.
+TEST(PackTest, FollowsTheEquationsOfTheOtherForms) {
+  const std::size_t rows = 35;
+  const std::size_t columns = 70;
+  for (const PackedForm& f : kPackedForms) {
+    if (f.form == CodeForm::trit2) continue;
+    const auto values = random_weights(rows * columns, f.planes, 7);
+    std::vector<std::uint8_t> codes(packed_bytes(rows, columns, f.planes, f.form));
+    pack_rows(values.data(), rows, columns, f.planes, codes.data(), f.form);
+    for (std::size_t row = 0; row < rows; ++row) {
+      for (std::size_t c = 0; c < columns; ++c) {
+        const std::size_t lane = row % 16 * 4 + c % 4;
+        int weight = 0;
+        if (f.form == CodeForm::base3) {
+          const int powers[] = {1, 3, 9, 27, 81};
+          weight = codes[(row / 16 * 4 + c / 20) * 64 + lane] / powers[c % 20 / 4] % 3 - 1;
+        } else if (f.form == CodeForm::pairs) {
+          weight =
+              (codes[((row / 16 * 5 + c / 16) * 2 + c % 16 / 8) * 64 + lane] >> (c % 8 / 4 * 4) & 15) - 4;
+        } else {
+          const std::size_t tile = (row / 16 * 3 + c / 32) * 320;
+          const int low = codes[tile + c % 32 / 8 * 64 + lane] >> (c % 8 / 4 * 4) & 15;
+          weight = low + 16 * (codes[tile + 256 + lane] >> (c % 32 / 4) & 1) - 13;
+        }
+        ASSERT_EQ(weight, values[row * columns + c]) << row << "," << c;
+      }
+    }
+  }
+}
+
 TEST(PackTest, UnpackGivesBackWhatWasPacked) {
-  for (const std::size_t planes : {1, 2, 3}) {
+  for (const PackedForm& f : kPackedForms) {
     for (const std::size_t rows : {1, 15, 16, 17, 64, 100}) {
       for (const std::size_t columns : {1, 15, 16, 17, 37, 128, 129, 172}) {
-        const auto values = random_weights(rows * columns, planes, rows * columns + planes);
-        GuardedBuffer<std::uint8_t> codes(packed_bytes(rows, columns, planes), 0xFF);
-        pack_rows(values.data(), rows, columns, planes, codes.data());
-        EXPECT_FALSE(has_invalid_code(codes.data(), codes.size()));
-        const TernaryView w = view(rows, columns, planes, codes.data());
+        const auto values = random_weights(rows * columns, f.planes, rows * columns + f.planes);
+        GuardedBuffer<std::uint8_t> codes(packed_bytes(rows, columns, f.planes, f.form), 0xFF);
+        pack_rows(values.data(), rows, columns, f.planes, codes.data(), f.form);
+        TernaryView w = view(rows, columns, f.planes, codes.data());
+        w.form = f.form;
+        EXPECT_FALSE(has_invalid_code(w));
         ASSERT_EQ(w.code_bytes(), codes.size());
         GuardedBuffer<std::int8_t> row(columns);
+        GuardedBuffer<std::int8_t> block(std::min<std::size_t>(rows, 16) * columns);
         for (std::size_t r = 0; r < rows; ++r) {
+          const auto* const expected = values.data() + r * columns;
           unpack_row(w, r, row.data());
-          ASSERT_TRUE(
-              std::equal(row.begin(), row.end(), values.begin() + static_cast<std::ptrdiff_t>(r * columns)));
+          ASSERT_TRUE(std::equal(row.begin(), row.end(), expected));
+          unpack_block(w, r / 16, block.data());
+          ASSERT_TRUE(std::equal(row.begin(), row.end(), block.data() + r % 16 * columns));
         }
       }
     }
@@ -143,30 +177,50 @@ TEST(PackTest, UnpackGivesBackWhatWasPacked) {
 TEST(PackTest, SlabsMakeTheSameBytesAsTheWhole) {
   const std::size_t rows = 50;
   const std::size_t columns = 33;
-  const auto values = random_weights(rows * columns, 2, 1);
-  std::vector<std::uint8_t> whole(packed_bytes(rows, columns, 2));
-  std::vector<std::uint8_t> slabs(whole.size());
-  pack_rows(values.data(), rows, columns, 2, whole.data());
-  for (std::size_t row = 0; row < rows; row += 32) {
-    pack_rows(values.data() + row * columns, std::min<std::size_t>(32, rows - row), columns, 2,
-              slabs.data() + packed_bytes(row, columns, 2));
+  for (const PackedForm& f : kPackedForms) {
+    const auto values = random_weights(rows * columns, f.planes, 1);
+    std::vector<std::uint8_t> whole(packed_bytes(rows, columns, f.planes, f.form));
+    std::vector<std::uint8_t> slabs(whole.size());
+    pack_rows(values.data(), rows, columns, f.planes, whole.data(), f.form);
+    for (std::size_t row = 0; row < rows; row += 32) {
+      pack_rows(values.data() + row * columns, std::min<std::size_t>(32, rows - row), columns, f.planes,
+                slabs.data() + packed_bytes(row, columns, f.planes, f.form), f.form);
+    }
+    EXPECT_EQ(slabs, whole);
   }
-  EXPECT_EQ(slabs, whole);
 }
 
+// Every byte of a tile with the largest codes that there are, and with larger ones.
 TEST(PackTest, FindsAnInvalidCodeAnywhere) {
-  for (const std::size_t bytes : {1, 7, 8, 9, 64, 67}) {
-    for (std::size_t at = 0; at < bytes; ++at) {
-      for (unsigned shift = 0; shift < 8; shift += 2) {
-        std::vector<std::uint8_t> codes(bytes, 0xAA);  // code 2 next to each other must not look like code 3
-        EXPECT_FALSE(has_invalid_code(codes.data(), bytes));
-        codes[at] = static_cast<std::uint8_t>(codes[at] | 3u << shift);
-        EXPECT_TRUE(has_invalid_code(codes.data(), bytes)) << at << " of " << bytes;
+  const std::size_t rows = 16;
+  for (const PackedForm& f : kPackedForms) {
+    const std::size_t columns = 3 * tile_columns(f.form);
+    const std::vector<std::int8_t> values(rows * columns, static_cast<std::int8_t>(max_weight(f.planes)));
+    std::vector<std::uint8_t> codes(packed_bytes(rows, columns, f.planes, f.form));
+    pack_rows(values.data(), rows, columns, f.planes, codes.data(), f.form);
+    TernaryView w = view(rows, columns, f.planes, codes.data());
+    w.form = f.form;
+    EXPECT_FALSE(has_invalid_code(w));
+    const std::vector<unsigned> wrong = f.form == CodeForm::trit2
+                                            ? std::vector<unsigned>{3, 3 << 2, 3 << 4, 3 << 6}
+                                        : f.form == CodeForm::base3 ? std::vector<unsigned>{243, 255}
+                                        : f.form == CodeForm::pairs ? std::vector<unsigned>{9, 9 << 4}
+                                                                    : std::vector<unsigned>{15, 15 << 4};
+    const std::size_t tile = tile_bytes(f.form, f.planes);
+    for (std::size_t at = 0; at < codes.size(); ++at) {
+      if (f.form == CodeForm::triples && at % tile >= 256) continue;  // high bits: any will do
+      const std::uint8_t right = codes[at];
+      for (const unsigned bits : wrong) {
+        codes[at] = static_cast<std::uint8_t>(right | bits);
+        EXPECT_TRUE(has_invalid_code(w)) << at;
+        EXPECT_TRUE(has_invalid_code(w, at, at + 1)) << at;
+        if (at >= tile) {
+          EXPECT_FALSE(has_invalid_code(w, 0, tile)) << at;
+        }
       }
+      codes[at] = right;
     }
   }
-  const std::uint8_t across[2] = {0x6A, 0x95};  // 01 next to 10 across fields and bytes
-  EXPECT_FALSE(has_invalid_code(across, 2));
 }
 
 TEST(PackTest, ScaleAtFollowsItsEquation) {

@@ -14,11 +14,13 @@ struct Shape {
   std::size_t planes = 1;
   std::size_t group = 0;
   ScaleType scale_type = ScaleType::f32;
+  CodeForm form = CodeForm::trit2;
 };
 
 std::ostream& operator<<(std::ostream& out, const Shape& s) {
   return out << s.rows << "x" << s.columns << " tokens " << s.tokens << " planes " << s.planes << " group "
-             << s.group << (s.scale_type == ScaleType::f32 ? " f32" : " f16");
+             << s.group << (s.scale_type == ScaleType::f32 ? " f32" : " f16") << " form "
+             << static_cast<int>(s.form);
 }
 
 using WeightAt = std::function<int(std::size_t row, std::size_t column)>;
@@ -32,8 +34,8 @@ class Case {
   Case(const Shape& shape, const WeightAt& weight, const QAt& q, std::uint64_t seed = 1)
       : shape_(shape),
         random_(seed),
-        codes_(packed_bytes(shape.rows, shape.columns, shape.planes)),
-        stride_(round_up(shape.columns, kTileColumns) + (shape.tokens > 1 ? 32 : 0)),
+        codes_(packed_bytes(shape.rows, shape.columns, shape.planes, shape.form)),
+        stride_(padded_columns(shape.columns) + (shape.tokens > 1 ? 32 : 0)),
         q_(shape.tokens * stride_ - (shape.tokens > 1 ? 32 : 0), 127),
         sums_(shape.tokens * sum_count()),
         inverse_scale_(random_.normals(shape.tokens)) {
@@ -62,7 +64,7 @@ class Case {
   void fill_codes(const WeightAt& weight) {
     // Packed as a matrix without padding, whose surplus rows and columns are random weights.
     const std::size_t rows = round_up(shape_.rows, kTileRows);
-    const std::size_t columns = round_up(shape_.columns, kTileColumns);
+    const std::size_t columns = round_up(shape_.columns, tile_columns(shape_.form));
     const int largest = max_weight(shape_.planes);
     std::vector<std::int8_t> values(rows * columns);
     for (std::size_t r = 0; r < rows; ++r) {
@@ -72,9 +74,9 @@ class Case {
             static_cast<std::int8_t>(inside ? weight(r, c) : random_.integer(-largest, largest));
       }
     }
-    pack_rows(values.data(), rows, columns, shape_.planes, codes_.data());
+    pack_rows(values.data(), rows, columns, shape_.planes, codes_.data(), shape_.form);
     w_ = {shape_.rows,       shape_.columns, shape_.planes, shape_.group,
-          shape_.scale_type, codes_.data(),  nullptr};
+          shape_.scale_type, codes_.data(),  nullptr,       shape_.form};
   }
 
   void fill_scales() {
@@ -94,7 +96,7 @@ class Case {
   }
 
   void fill_q(std::size_t token, const QAt& q) {
-    for (std::size_t c = 0; c < round_up(shape_.columns, kTileColumns); ++c) {
+    for (std::size_t c = 0; c < padded_columns(shape_.columns); ++c) {
       const int value = c < shape_.columns ? q(token, c) : 0;
       q_[token * stride_ + c] = static_cast<std::int8_t>(value);
       if (c < shape_.columns) sums_[token * sum_count() + c / kGroupColumns] += value;
@@ -161,6 +163,10 @@ void expect_equal(const Kernels& k, const Case& c, const Expected& expected, std
   }
 }
 
+std::vector<std::size_t> groups_of(const PackedForm& f) {
+  return f.takes_groups() ? std::vector<std::size_t>{0, kGroupColumns} : std::vector<std::size_t>{0};
+}
+
 class TernaryMatmulTest : public KernelTest {};
 STERNA_FOR_ALL_KERNELS(TernaryMatmulTest);
 
@@ -168,10 +174,10 @@ TEST_P(TernaryMatmulTest, EqualsTheReferenceForAllShapes) {
   std::uint64_t seed = 0;
   for (const std::size_t columns : {1, 15, 16, 17, 37, 64, 127, 128, 129, 172, 257, 576}) {
     for (const std::size_t rows : {1, 15, 16, 17, 64, 100}) {
-      for (const std::size_t planes : {1, 2, 3}) {
-        for (const std::size_t group : {std::size_t{0}, kGroupColumns}) {
+      for (const PackedForm& f : kPackedForms) {
+        for (const std::size_t group : groups_of(f)) {
           const ScaleType scale_type = ++seed % 2 == 0 ? ScaleType::f32 : ScaleType::f16;
-          const Shape shape{rows, columns, 9, planes, group, scale_type};
+          const Shape shape{rows, columns, 9, f.planes, group, scale_type, f.form};
           SCOPED_TRACE(testing::PrintToString(shape));
           const Case c = random_case(shape, seed);
           const Expected expected = reference(c);
@@ -187,9 +193,10 @@ TEST_P(TernaryMatmulTest, EqualsTheReferenceForAllShapes) {
 TEST_P(TernaryMatmulTest, EqualsTheReferenceForModelWidths) {
   std::uint64_t seed = 1000;
   for (const std::size_t columns : {1536, 2560, 5460, 6912, 8640, 16384}) {
-    for (const std::size_t planes : {1, 2, 3}) {
-      for (const std::size_t group : {std::size_t{0}, kGroupColumns}) {
-        const Shape shape{17, columns, 5, planes, group, ++seed % 3 == 0 ? ScaleType::f32 : ScaleType::f16};
+    for (const PackedForm& f : kPackedForms) {
+      for (const std::size_t group : groups_of(f)) {
+        const ScaleType scale_type = ++seed % 3 == 0 ? ScaleType::f32 : ScaleType::f16;
+        const Shape shape{17, columns, 5, f.planes, group, scale_type, f.form};
         SCOPED_TRACE(testing::PrintToString(shape));
         const Case c = random_case(shape, seed);
         ASSERT_NO_FATAL_FAILURE(expect_equal(kernels(), c, reference(c), 5));
@@ -200,8 +207,8 @@ TEST_P(TernaryMatmulTest, EqualsTheReferenceForModelWidths) {
 
 TEST_P(TernaryMatmulTest, AnyNumberOfTokensGivesEachTheSameResult) {
   // Beyond the largest number that a kernel takes at once (24), and every rest.
-  for (const std::size_t planes : {1, 2, 3}) {
-    const Case c = random_case({49, 300, 55, planes, kGroupColumns, ScaleType::f16}, 7);
+  for (const PackedForm& f : kPackedForms) {
+    const Case c = random_case({49, 300, 55, f.planes, groups_of(f).back(), ScaleType::f16, f.form}, 7);
     const Expected expected = reference(c);
     for (std::size_t tokens = 1; tokens <= 55; ++tokens) {
       ASSERT_NO_FATAL_FAILURE(expect_equal(kernels(), c, expected, tokens)) << tokens;
@@ -210,10 +217,12 @@ TEST_P(TernaryMatmulTest, AnyNumberOfTokensGivesEachTheSameResult) {
 }
 
 TEST_P(TernaryMatmulTest, AnySplitIntoRangesGivesTheSameResult) {
-  const Case c = random_case({100, 200, 5, 1, 0, ScaleType::f32}, 8);
-  const Expected expected = reference(c);
-  for (const std::size_t blocks : {1, 2, 3, 6}) {
-    ASSERT_NO_FATAL_FAILURE(expect_equal(kernels(), c, expected, 5, blocks)) << blocks;
+  for (const PackedForm& f : kPackedForms) {
+    const Case c = random_case({100, 200, 5, f.planes, 0, ScaleType::f32, f.form}, 8);
+    const Expected expected = reference(c);
+    for (const std::size_t blocks : {1, 2, 3, 6}) {
+      ASSERT_NO_FATAL_FAILURE(expect_equal(kernels(), c, expected, 5, blocks)) << blocks;
+    }
   }
 }
 
@@ -237,15 +246,15 @@ const std::vector<ExtremeCase>& extreme_cases() {
       cases.push_back({testing::PrintToString(shape) + name, std::move(c), std::move(expected)});
     };
     for (const std::size_t columns : {128, 16384}) {
-      for (const std::size_t planes : {1, 2, 3}) {
-        for (const int weight : {max_weight(planes), -max_weight(planes)}) {
+      for (const PackedForm& f : kPackedForms) {
+        for (const int weight : {max_weight(f.planes), -max_weight(f.planes)}) {
           for (const int q : {127, -127, -128}) {
             const std::string name = " weight " + std::to_string(weight) + " q " + std::to_string(q);
             add(
-                {17, columns, 25, planes, 0, ScaleType::f32}, [=](auto, auto) { return weight; },
+                {17, columns, 25, f.planes, 0, ScaleType::f32, f.form}, [=](auto, auto) { return weight; },
                 [=](auto, auto) { return q; }, name);
             add(
-                {17, columns, 25, planes, kGroupColumns, ScaleType::f32},
+                {17, columns, 25, f.planes, groups_of(f).back(), ScaleType::f32, f.form},
                 [=](auto, std::size_t c) { return weight * sign(c); },
                 [=](auto, std::size_t c) { return q == -128 && sign(c) < 0 ? 127 : q * sign(c); }, name);
           }
@@ -270,24 +279,28 @@ TEST_P(TernaryMatmulTest, TheWidestRowDoesNotOverflow) {
   struct Ends {
     int weight, first_half, second_half;
   };
-  for (const Ends e : {Ends{13, -128, -128}, Ends{-13, -128, -128}, Ends{13, 127, -128}}) {
-    const Case c(
-        {1, kMaxColumns, 4, 3, 0, ScaleType::f32}, [=](auto, auto) { return e.weight; },
-        [=](auto, std::size_t at) { return at < kMaxColumns / 2 ? e.first_half : e.second_half; });
-    const Expected expected = reference(c);
-    ASSERT_NO_FATAL_FAILURE(expect_equal(kernels(), c, expected, 4));
-    ASSERT_NO_FATAL_FAILURE(expect_equal(kernels(), c, expected, 1));
+  for (const PackedForm& f : kPackedForms) {
+    if (f.form == CodeForm::trit2 && f.planes != kMaxPlanes) continue;  // those are smaller in everything
+    const int largest = max_weight(f.planes);
+    for (const Ends e : {Ends{largest, -128, -128}, Ends{-largest, -128, -128}, Ends{largest, 127, -128}}) {
+      const Case c(
+          {1, kMaxColumns, 4, f.planes, 0, ScaleType::f32, f.form}, [=](auto, auto) { return e.weight; },
+          [=](auto, std::size_t at) { return at < kMaxColumns / 2 ? e.first_half : e.second_half; });
+      const Expected expected = reference(c);
+      ASSERT_NO_FATAL_FAILURE(expect_equal(kernels(), c, expected, 4));
+      ASSERT_NO_FATAL_FAILURE(expect_equal(kernels(), c, expected, 1));
+    }
   }
 }
 
-// One column at a time: no field of the 2-bit layout may meet the activation of another.
+// One column at a time: no field may meet the activation of another.
 TEST_P(TernaryMatmulTest, EveryColumnMeetsItsOwnActivation) {
   const std::size_t columns = 150;
-  for (const std::size_t planes : {1, 3}) {
+  for (const PackedForm& f : kPackedForms) {
     for (std::size_t column = 0; column < columns; ++column) {
-      const int largest = max_weight(planes);
+      const int largest = max_weight(f.planes);
       const Case c(
-          {16, columns, 4, planes, 0, ScaleType::f32},
+          {16, columns, 4, f.planes, 0, ScaleType::f32, f.form},
           [=](std::size_t row, std::size_t at) {
             return at == column ? static_cast<int>(row) % (largest + 1) : 0;
           },

@@ -26,7 +26,7 @@ TEST(Synthetic, IsTheSameModelOnEveryCallAndAtAnyNumberOfThreads) {
   const kernels::TernaryView& wa = (*a)->weights().layers[1].down.weight.trits;
   const kernels::TernaryView& wb = (*b)->weights().layers[1].down.weight.trits;
   EXPECT_TRUE(std::equal(wa.codes, wa.codes + wa.code_bytes(), wb.codes));
-  EXPECT_FALSE(kernels::has_invalid_code(wa.codes, wa.code_bytes()));
+  EXPECT_FALSE(kernels::has_invalid_code(wa));
 }
 
 TEST(Synthetic, ComputesFiniteLogitsThatDifferBetweenTokens) {

@@ -83,7 +83,7 @@ TEST_F(Damaged, CodeThreeAnywhereIsNoticed) {
   for (std::size_t at = scale_bytes(0); at <= last; at = at == last ? last + 1 : std::min(last, at + step)) {
     bytes_[0][at] = std::byte{0x5D};
     seal();
-    ASSERT_THAT(complaint(), HasSubstr("tensor 'tensor 0' holds the code 3")) << at;
+    ASSERT_THAT(complaint(), HasSubstr("tensor 'tensor 0' holds a code that no trit has")) << at;
     bytes_[0][at] = std::byte{0x55};
   }
 }
