@@ -9,11 +9,12 @@
 
 #include "cli/commands.h"
 #include "cli/engine.h"
+#include "cli/storage.h"
 #include "cli/terminal.h"
-#include "convert/hf_model.h"
 #include "convert/save.h"
 #include "runtime/benchmark.h"
 #include "runtime/cpu_count.h"
+#include "runtime/storage.h"
 #include "runtime/synthetic.h"
 
 namespace sterna::cli {
@@ -28,6 +29,7 @@ struct Options {
   std::string model;
   std::string synthetic;
   std::string save;
+  std::string storage = "file";
   std::vector<std::size_t> prompts = {512};
   std::vector<std::size_t> generates = {128};
   std::vector<std::size_t> both;  // prompt, generate
@@ -86,9 +88,24 @@ std::vector<SpeedTest> tests_of(const Options& o) {
   return tests;
 }
 
-Result<std::shared_ptr<const runtime::Model>> load(const Options& o, runtime::ThreadPool& pool) {
-  if (!o.synthetic.empty()) return runtime::synthetic_model(o.synthetic, pool);
-  return convert::load_model(o.model, {.map = !o.no_mmap, .verify = true, .low_memory = o.low_memory}, pool);
+Result<runtime::Model::Parts> synthetic_parts(const Options& o, const kernels::Kernels& table,
+                                              runtime::ThreadPool& pool) {
+  STERNA_TRY(runtime::Model::Parts parts, runtime::synthetic_parts(o.synthetic, pool));
+  if (o.storage == "file") return parts;
+  STERNA_TRY(const runtime::Storage storage, wanted_storage(o.storage, table, pool));
+  STERNA_CHECK(runtime::repack(parts, storage, pool));
+  return parts;
+}
+
+Result<std::shared_ptr<const runtime::Model>> load(const Options& o, const kernels::Kernels& table,
+                                                   runtime::ThreadPool& pool) {
+  if (!o.synthetic.empty()) {
+    STERNA_TRY(runtime::Model::Parts parts, synthetic_parts(o, table, pool));
+    std::string name = parts.config.name;
+    return runtime::Model::create(std::move(parts), std::move(name));
+  }
+  const runtime::LoadOptions options{.map = !o.no_mmap, .verify = true, .low_memory = o.low_memory};
+  return load_stored_as(o.model, o.storage, options, table, pool);
 }
 
 Result<Row> measure(const Options& o, const std::shared_ptr<const runtime::Model>& model,
@@ -120,7 +137,7 @@ Result<Report> measure_all(const Options& o) {
   std::shared_ptr<const runtime::Model> model;
   {
     runtime::ThreadPool pool(runtime::usable_cores());
-    STERNA_TRY(model, load(o, pool));
+    STERNA_TRY(model, load(o, *table, pool));
   }
   if (o.mlock) lock_memory(*model);
   report.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -235,8 +252,9 @@ void print_markdown(const Report& report) {
 // The random model as a file, instead of measuring it.
 int save(const Options& o) {
   const auto size = [&]() -> Result<std::uint64_t> {
+    STERNA_TRY(const kernels::Kernels* table, choose_kernels());
     runtime::ThreadPool pool(runtime::usable_cores());
-    STERNA_TRY(const runtime::Model::Parts parts, runtime::synthetic_parts(o.synthetic, pool));
+    STERNA_TRY(const runtime::Model::Parts parts, synthetic_parts(o, *table, pool));
     ProgressLine line;
     return convert::save_model(
         parts, o.save, [&](const convert::ConvertProgress& p) { line.update(p.done, p.total, p.what); },
@@ -287,6 +305,7 @@ Command add_bench(CLI::App& app) {
       "--synthetic", o.synthetic, "a random model of this shape instead, in memory: 2b-4t, 0.7b, 3b or 8b");
   app.add_option("--save", o.save, "write the random model to this file and measure nothing")
       ->needs(synthetic);
+  add_storage_option(app, o.storage);
   app.add_option("-p,--n-prompt", o.prompts, "pp: tokens of a prefill (0: none)")
       ->delimiter(',')
       ->check(count)

@@ -10,6 +10,7 @@
 #include "cli/terminal.h"
 #include "convert/convert.h"
 #include "runtime/cpu_count.h"
+#include "runtime/storage.h"
 
 namespace sterna::cli {
 namespace {
@@ -20,6 +21,7 @@ struct Options {
   std::uint32_t planes = 0;
   bool keep_float = false;
   std::string embedding = "int8";
+  std::string storage = "fast";
   std::uint32_t threads = 0;
   bool json = false;
   bool quiet = false;
@@ -67,6 +69,7 @@ int run(const Options& o) {
   options.embedding = o.embedding == "keep"   ? convert::EmbeddingForm::keep
                       : o.embedding == "bf16" ? convert::EmbeddingForm::bf16
                                               : convert::EmbeddingForm::int8;
+  options.storage = runtime::storage_named(o.storage);
   runtime::ThreadPool pool(o.threads == 0 ? runtime::usable_cores() : o.threads);
   const auto start = std::chrono::steady_clock::now();
   auto report = [&] {
@@ -106,6 +109,11 @@ Command add_convert(CLI::App& app) {
   app.add_option("--embedding", options->embedding,
                  "embedding and head: int8 (a scale per row, the default), bf16, or keep (as stored)")
       ->check(CLI::IsMember({"keep", "bf16", "int8"}));
+  app.add_option("--storage", options->storage,
+                 "ternary weights of one plane: fast, in two bits, or small, in 1.6 bits, which costs speed "
+                 "without AVX-512 (the same results either way)")
+      ->check(CLI::IsMember(runtime::kStorageNames))
+      ->capture_default_str();
   app.add_option("-t,--threads", options->threads,
                  "threads (default: the physical cores that this process may use)")
       ->check(CLI::Range(1, 1024));

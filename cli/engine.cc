@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <random>
 
+#include "cli/storage.h"
 #include "cli/terminal.h"
-#include "convert/hf_model.h"
 #include "kernels/registry.h"
 #include "runtime/cpu_count.h"
 
@@ -56,6 +56,7 @@ void EngineOptions::add_to(CLI::App& app) {
       ->capture_default_str()
       ->each([this](const std::string&) { kv_given = true; });
   add_memory_options(app, no_mmap, mlock, low_memory);
+  add_storage_option(app, storage);
   app.add_flag("--no-verify", no_verify, "do not compare the tensors with their checksums at start");
   app.add_option("--temp", sampling.temperature, "temperature, 0: greedy")
       ->check(CLI::NonNegativeNumber)
@@ -87,7 +88,7 @@ Result<Engine> start_engine(EngineOptions& options) {
   load.map = !options.no_mmap;
   load.verify = !options.no_verify;
   load.low_memory = options.low_memory;
-  STERNA_TRY(engine.model, convert::load_model(options.model, load, *engine.pool));
+  STERNA_TRY(engine.model, load_stored_as(options.model, options.storage, load, *table, *engine.pool));
   if (options.mlock) lock_memory(*engine.model);
   runtime::Session::Options session;
   session.context = options.context;

@@ -27,6 +27,7 @@ struct EngineOptions {
   bool mlock = false;
   bool low_memory = false;
   bool no_verify = false;
+  std::string storage = "file";
   runtime::SamplingOptions sampling;
   bool seed_given = false;
   bool batch_given = false;

@@ -181,6 +181,7 @@ Result<ConvertReport> convert_directory(const std::string& directory, const std:
 
   EncodeOptions encode;
   encode.embedding = options.embedding;
+  encode.storage = options.storage;
   const bool float_model = model.quantization.form == TrainedForm::none;
   const bool by_default = float_model && !options.planes && !options.keep_float;
   if (float_model && !options.keep_float) encode.planes = options.planes.value_or(3);

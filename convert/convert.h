@@ -17,6 +17,7 @@ struct ConvertOptions {
   std::optional<std::size_t> planes = {};  // 1..3; for float models only
   bool keep_float = false;                 // linears stay as stored; for float models only
   EmbeddingForm embedding = EmbeddingForm::int8;
+  runtime::Storage storage = runtime::Storage::fast;  // of the ternary matrices
 };
 
 struct ConvertReport {

@@ -170,14 +170,20 @@ Status write_int8_rows(const Checkpoint& checkpoint, const StoredTensor& tensor,
                     });
 }
 
-Status write_packed(const PackedMatrix& matrix, TensorDescriptor& d, Checked& out) {
+Status write_packed(const PackedMatrix& matrix, runtime::Storage storage, runtime::ThreadPool& pool,
+                    TensorDescriptor& d, Checked& out) {
+  const kernels::CodeForm form = form_of(storage, matrix.planes, matrix.group);
+  d.layout = runtime::ternary_layout(form);
   d.planes = matrix.planes;
   d.group = matrix.group;
   d.scale_type = matrix.scale_type;
   assert(matrix.scales.size() >= d.scale_bytes());
   STERNA_CHECK(out.write(matrix.scales.bytes().first(d.scale_bytes())));
   STERNA_CHECK(out.pad(d.scale_bytes()));
-  return out.write(matrix.codes.bytes().first(matrix.view().code_bytes()));
+  const kernels::TernaryView view = matrix.view();
+  if (form == view.form) return out.write(matrix.codes.bytes().first(view.code_bytes()));
+  STERNA_TRY(auto codes, repack(view, form, pool));
+  return out.write(std::as_bytes(codes.span()));
 }
 
 Status write_linear(const Checkpoint& checkpoint, const HfModel& model, const TensorSpec& spec,
@@ -185,15 +191,15 @@ Status write_linear(const Checkpoint& checkpoint, const HfModel& model, const Te
                     Encoded& encoded, Checked& out) {
   if (is_trained_linear(model, spec)) {
     STERNA_TRY(const PackedMatrix matrix, pack_trained(checkpoint, model, spec, pool));
-    return write_packed(matrix, encoded.descriptor, out);
+    return write_packed(matrix, options.storage, pool, encoded.descriptor, out);
   }
   STERNA_TRY(const MatrixSource source, matrix_source(checkpoint, tensor));
   STERNA_TRY(const std::optional<PackedMatrix> exact, pack_by_value(source, pool));
-  if (exact) return write_packed(*exact, encoded.descriptor, out);
+  if (exact) return write_packed(*exact, options.storage, pool, encoded.descriptor, out);
   STERNA_TRY(const Ternarized fitted, ternarize(source, *options.planes, pool));
   encoded.relative_error = fitted.relative_error;
   encoded.fitted = true;
-  return write_packed(fitted.matrix, encoded.descriptor, out);
+  return write_packed(fitted.matrix, options.storage, pool, encoded.descriptor, out);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "convert/hf_config.h"
 #include "runtime/format.h"
 #include "runtime/result.h"
+#include "runtime/storage.h"
 #include "runtime/tensor_list.h"
 #include "runtime/thread_pool.h"
 
@@ -19,9 +20,11 @@ enum class EmbeddingForm : std::uint8_t { keep, bf16, int8 };  // of the embeddi
 struct EncodeOptions {
   std::optional<std::size_t> planes;  // float linears: trit planes; none: they stay as stored
   EmbeddingForm embedding = EmbeddingForm::int8;
+  runtime::Storage storage = runtime::Storage::fast;
 };
 
-// The layout that encode_tensor() will choose; it depends on names and options only.
+// The layout that encode_tensor() will choose, which depends on names and options only; of a ternary matrix
+// any ternary layout, since how many planes and scales it has shows when it is read.
 runtime::Layout planned_layout(const Checkpoint& checkpoint, const HfModel& model,
                                const runtime::TensorSpec& spec, const EncodeOptions& options);
 

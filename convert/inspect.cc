@@ -4,10 +4,12 @@
 #include <array>
 #include <filesystem>
 #include <mutex>
+#include <vector>
 
 #include "convert/checkpoint.h"
 #include "convert/hf_config.h"
 #include "convert/hf_names.h"
+#include "kernels/ternary_matmul/pack.h"
 #include "runtime/file.h"
 #include "runtime/gguf.h"
 #include "runtime/model_file.h"
@@ -39,6 +41,28 @@ std::array<std::uint64_t, 4> count_codes(std::span<const std::byte> bytes, runti
     for (unsigned shift = 0; shift < 8; shift += 2) codes[(value >> shift) & 3U] += histogram[value];
   }
   return codes;
+}
+
+// Counts of the weights' trits. A file may hold any bytes, so a digit is what it is modulo 3.
+TritCounts count_trits(const kernels::TernaryView& w, runtime::ThreadPool& pool) {
+  std::array<std::uint64_t, 3> counts{};
+  std::mutex mutex;
+  pool.run(w.row_blocks(), 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+    std::array<std::uint64_t, 256> weights{};
+    std::vector<std::int8_t> block(kernels::kTileRows * w.columns);
+    for (std::size_t b = begin; b < end; ++b) {
+      const std::size_t rows = std::min(kernels::kTileRows, w.rows - b * kernels::kTileRows);
+      kernels::unpack_block(w, b, block.data());
+      for (std::size_t i = 0; i < rows * w.columns; ++i) ++weights[static_cast<std::uint8_t>(block[i])];
+    }
+    const std::lock_guard lock(mutex);
+    for (std::size_t value = 0; value < weights.size(); ++value) {
+      const int weight = static_cast<int>(value) - (value < 128 ? 0 : 256);
+      auto digits = static_cast<unsigned>(std::max(0, weight + kernels::max_weight(w.planes)));
+      for (std::size_t p = 0; p < w.planes; ++p, digits /= 3) counts[digits % 3] += weights[value];
+    }
+  });
+  return {counts[0], counts[1], counts[2]};
 }
 
 std::string printable(std::string_view text, std::size_t limit) {
@@ -82,10 +106,7 @@ InspectedTensor inspect_stored(const StoredModel::Tensor& t, runtime::ThreadPool
   if (!runtime::is_ternary(d.layout)) return out;
   out.type += fmt::format(", {} plane{}, {}", d.planes, d.planes == 1 ? "" : "s",
                           d.group == 0 ? "one scale" : fmt::format("a scale per {}", d.group));
-  const auto view = runtime::ternary_view(d, t.bytes);
-  const auto codes = count_codes(t.bytes.last(view.code_bytes()), pool);
-  const std::uint64_t padding = view.code_bytes() * 4 - d.weights() * d.planes;
-  out.trits = TritCounts{codes[0], codes[1] - std::min(padding, codes[1]), codes[2]};
+  out.trits = count_trits(runtime::ternary_view(d, t.bytes), pool);
   return out;
 }
 

@@ -140,6 +140,7 @@ std::vector<std::byte> ModelHeader::bytes(const std::vector<TensorDescriptor>& d
   HeaderConfig config(header);
   runtime::visit_config(config_, config);
   header.add(key::source, std::string_view(source_));
+  if (origin_ != 0) header.add(key::origin, origin_);
   std::vector<std::string> lines;
   lines.reserve(descriptors.size());
   for (const TensorDescriptor& d : descriptors) lines.push_back(padded(runtime::to_json(d)));

@@ -21,6 +21,7 @@ class ModelHeader {
                                     const std::string& where);
 
   [[nodiscard]] const std::string& source() const { return source_; }
+  void set_origin(std::uint32_t checksum) { origin_ = checksum; }  // of a repacked copy
 
   // Metadata and tensor infos up to the start of the tensor data, without the checksum; offsets count from
   // there. The size depends on the descriptors' names and layouts only.
@@ -36,6 +37,7 @@ class ModelHeader {
   runtime::TextParts text_;
   std::vector<std::int32_t> token_types_;
   std::string source_;
+  std::uint32_t origin_ = 0;
 };
 
 }  // namespace sterna::convert

@@ -79,8 +79,9 @@ SavedTensor saved_tensor(const runtime::Weights& weights, const TensorSpec& spec
 
 Result<std::uint64_t> save_model(const runtime::Model::Parts& parts, const std::string& output,
                                  const ProgressSink& progress, const std::function<bool()>& cancelled) {
-  STERNA_TRY(const ModelHeader header,
+  STERNA_TRY(ModelHeader header,
              ModelHeader::create(parts.config, parts.text, parts.source, parts.config.name));
+  header.set_origin(parts.origin);
   std::vector<SavedTensor> tensors;
   std::vector<TensorDescriptor> descriptors;
   std::vector<std::uint64_t> offsets;

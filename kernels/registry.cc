@@ -70,7 +70,8 @@ bool supported_here(Isa isa) {
     case Isa::avx512:
       return supports_avx512();
     case Isa::avx512vnni:
-      return supports_avx512() && __builtin_cpu_supports("avx512vnni");
+      return supports_avx512() && __builtin_cpu_supports("avx512vnni") &&
+             __builtin_cpu_supports("avx512vbmi");
     default:
       return false;
   }

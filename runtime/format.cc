@@ -14,8 +14,9 @@ namespace {
 using nlohmann::json;
 
 constexpr std::pair<Layout, std::string_view> kLayouts[] = {
-    {Layout::f32, "f32"},           {Layout::f16, "f16"},           {Layout::bf16, "bf16"},
-    {Layout::i8_rows, "i8-rows"},   {Layout::trit2, "trit2-16x16"}, {Layout::base3, "base3-16x20"},
+    {Layout::f32, "f32"},           {Layout::f16, "f16"},
+    {Layout::bf16, "bf16"},         {Layout::i8_rows, "i8-rows"},
+    {Layout::trit2, "trit2-16x16"}, {Layout::base3, "base3-16x20"},
     {Layout::pairs, "pairs-16x16"}, {Layout::triples, "triples-16x32"},
 };
 

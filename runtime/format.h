@@ -26,7 +26,8 @@ inline constexpr std::string_view alignment = "general.alignment";
 inline constexpr std::string_view checksum = "sterna.checksum";       // u32, see header_checksum()
 inline constexpr std::string_view version = "sterna.format_version";  // u32
 inline constexpr std::string_view tensors = "sterna.tensors";         // [string], a descriptor each
-inline constexpr std::string_view source = "sterna.source";  // how the weights came about, for people
+inline constexpr std::string_view source = "sterna.source";         // how the weights came about, for people
+inline constexpr std::string_view origin = "sterna.repacked_from";  // u32, the checksum of another file
 inline constexpr std::string_view stop_tokens = "sterna.stop_tokens";  // [i32]
 inline constexpr std::string_view pipeline =
     "sterna.tokenizer.pipeline";  // tokenizer.json less vocabulary and merges
@@ -63,10 +64,10 @@ struct TensorDescriptor {
   std::uint64_t rows = 1;
   std::uint64_t columns = 0;
   Layout layout = Layout::f32;
-  std::uint64_t planes = 1;                                 // of ternary ones; likewise:
-  std::uint64_t group = 0;                                  // columns per scale, 0: one scale
+  std::uint64_t planes = 1;  // of ternary ones; likewise:
+  std::uint64_t group = 0;   // columns per scale, 0: one scale
   kernels::ScaleType scale_type = kernels::ScaleType::f32;
-  std::uint32_t crc32 = 0;                                  // of the tensor's bytes
+  std::uint32_t crc32 = 0;  // of the tensor's bytes
 
   [[nodiscard]] std::uint64_t scale_bytes() const;  // before padding; 0 for dense layouts
   [[nodiscard]] std::uint64_t bytes() const;

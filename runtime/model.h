@@ -32,8 +32,10 @@ class Model {
     ModelConfig config;
     TextParts text;
     Weights weights;
-    std::string source;                              // how the weights came about, for people
-    std::uint64_t weight_bytes = 0;                  // of all tensors as stored
+    std::string source;              // how the weights came about, for people
+    std::uint64_t weight_bytes = 0;  // of all tensors as stored
+    std::uint32_t checksum = 0;      // StoredModel has these two; 0: not from a file
+    std::uint32_t origin = 0;
     std::vector<std::span<const std::byte>> memory;  // where the tensors lie that are in memory
     std::vector<std::shared_ptr<void>> owners;       // keep alive what `weights` points into
   };
@@ -66,6 +68,8 @@ class Model {
 class WeightsBuilder {
  public:
   explicit WeightsBuilder(const ModelConfig& config);
+  WeightsBuilder(const ModelConfig& config, Weights weights)  // to replace some
+      : config_(config), weights_(std::move(weights)) {}
   void set_matrix(const TensorSpec& spec, const Matrix& matrix);
   void set_rows(const TensorSpec& spec, const DenseRows& rows);  // embedding or head
   void set_vector(const TensorSpec& spec, const float* values);
@@ -88,7 +92,10 @@ struct LoadOptions {
   bool low_memory = false;
 };
 
-// A Sterna GGUF file. The pool is used for verification.
+// A Sterna GGUF file, before it becomes a Model. The pool is used for verification.
+Result<Model::Parts> load_parts(const std::string& path, const LoadOptions& options, ThreadPool& pool);
+
+// The same as a Model.
 Result<std::shared_ptr<const Model>> load_model_file(const std::string& path, const LoadOptions& options,
                                                      ThreadPool& pool);
 

@@ -127,6 +127,12 @@ Status read_text(const Gguf& gguf, StoredModel& model) {
   if (model.text.tokenizer.pipeline.empty()) {
     return fail("{}: metadata key '{}' is missing; convert the model again", gguf.where(), key::pipeline);
   }
+  const auto number = [&](std::string_view key) {
+    const GgufValue* value = gguf.find(key);
+    return value == nullptr ? 0U : static_cast<std::uint32_t>(value->as_uint().value_or(0));
+  };
+  model.checksum = number(key::checksum);
+  model.origin = number(key::origin);
   if (const GgufValue* bos = gguf.find(key::bos_id)) {
     model.config.bos =
         static_cast<std::int32_t>(std::clamp<std::int64_t>(bos->as_int().value_or(-1), -1, 1 << 30));
@@ -226,6 +232,11 @@ void drop_unneeded(const MappedFile& image, const StoredModel& stored, const Loa
 
 Result<std::shared_ptr<const Model>> load_model_file(const std::string& path, const LoadOptions& options,
                                                      ThreadPool& pool) {
+  STERNA_TRY(Model::Parts parts, load_parts(path, options, pool));
+  return Model::create(std::move(parts), path);
+}
+
+Result<Model::Parts> load_parts(const std::string& path, const LoadOptions& options, ThreadPool& pool) {
   assert(options.map || !options.low_memory);
   STERNA_TRY(File opened, File::open(path));
   auto file = std::make_shared<File>(std::move(opened));
@@ -258,9 +269,11 @@ Result<std::shared_ptr<const Model>> load_model_file(const std::string& path, co
   parts.config = std::move(stored.config);
   parts.text = std::move(stored.text);
   parts.source = std::move(stored.source);
+  parts.checksum = stored.checksum;
+  parts.origin = stored.origin;
   parts.owners.push_back(std::move(image));
   parts.owners.push_back(std::move(file));
-  return Model::create(std::move(parts), path);
+  return parts;
 }
 
 }  // namespace sterna::runtime

@@ -86,8 +86,7 @@ Status judge(const StoredModel::Tensor& t, std::span<const Slice> slices, const 
   }
   if (!finite) return fail("{}: tensor '{}' has a scale that is not finite", where, t.spec.name);
   if (!valid_codes) {
-    return fail("{}: tensor '{}' holds a code that no trit has; the file is damaged", where,
-                t.spec.name);
+    return fail("{}: tensor '{}' holds a code that no trit has; the file is damaged", where, t.spec.name);
   }
   return {};
 }

@@ -39,6 +39,17 @@ struct Base3 {
     return table;
   }();
 
+  struct WideTable {
+    std::uint8_t bytes[128];
+  };
+  alignas(64) static constexpr WideTable kWideTable = [] {
+    WideTable table{};
+    for (unsigned i = 0; i < 81; ++i) {
+      table.bytes[i] = static_cast<std::uint8_t>(i % 3 | i / 3 % 3 << 2 | i / 9 % 3 << 4 | i / 27 << 6);
+    }
+    return table;
+  }();
+
   R by81;    // 81 c4
   R by27;    // 27 c3
   R packed;  // c0 + 4 c1 + 16 c2
@@ -70,6 +81,37 @@ struct Base3 {
     });
     fields[3] = V::both(V::template right<5>(V::add8(b.by27, V::set8(10))), low);  // 10, 37, 64
     fields[4] = V::both(b.by81, low);
+  }
+
+  // One token by vpdpbusd where four trits can be looked up at once: 81, 1, 4, 16 and 64 times the codes, an
+  // accumulator for each.
+  template <std::size_t blocks>
+  static void run_wide(const TileRun& run, const std::int8_t* q, std::int32_t* d) {
+    static_assert(V::kBytes == kTileBytes);
+    const R low = V::load(kWideTable.bytes);
+    const R high = V::load(kWideTable.bytes + V::kBytes);
+    R sums[blocks][5] = {};
+    for (std::size_t i = 0; i < run.tiles; ++i) {
+      unrolled<blocks>([&](auto block) __attribute__((always_inline)) {
+        const std::uint8_t* at = run.codes + block * run.block_bytes + i * kTileBytes;
+        prefetch_ahead(at, run.template ahead<blocks>());
+        const R bytes = V::load(at);
+        const R r = remainder<81>(bytes);
+        const R packed = V::look_up(low, r, high);
+        unrolled<4>([&](auto f) __attribute__((always_inline)) {
+          const R codes = V::both(packed, V::set8(3 << 2 * f));
+          sums[block][f] = V::dot(sums[block][f], codes, V::broadcast4(q + 20 * i + 4 * f));
+        });
+        sums[block][4] = V::dot(sums[block][4], V::sub8(bytes, r), V::broadcast4(q + 20 * i + 16));
+      });
+    }
+    unrolled<blocks>([&](auto block) __attribute__((always_inline)) {
+      const R(&of)[5] = sums[block];
+      const R upper = V::add32(of[2], V::template right_signed32<2>(of[3]));
+      const R middle = V::add32(of[1], V::template right_signed32<2>(upper));
+      const R lower = V::add32(of[0], V::template right_signed32<2>(middle));
+      add_to<V, 1>(d + block * kTileRows, V::add32(lower, V::mul32(of[4], inverse32(81))));
+    });
   }
 
   // One token by vpdpbusd: 81, 27, 1, 4 and 16 times the codes, an accumulator for each.

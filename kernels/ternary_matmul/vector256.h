@@ -52,6 +52,7 @@ struct Vector256 {
   static R mul32(R x, std::int32_t factor) { return _mm256_mullo_epi32(x, _mm256_set1_epi32(factor)); }
   static R pairs16(R codes, R x) { return _mm256_maddubs_epi16(codes, x); }
   static R widen(R x) { return _mm256_madd_epi16(x, _mm256_set1_epi16(1)); }
+  static constexpr bool kWideTables = false;
 #if defined(__AVXVNNI__)
   static R dot(R sums, R codes, R x) { return _mm256_dpbusd_avx_epi32(sums, codes, x); }
 #endif

@@ -52,6 +52,13 @@ struct Vector512 {
   static R mul32(R x, std::int32_t factor) { return _mm512_mullo_epi32(x, _mm512_set1_epi32(factor)); }
   static R pairs16(R codes, R x) { return _mm512_maddubs_epi16(codes, x); }
   static R widen(R x) { return _mm512_madd_epi16(x, _mm512_set1_epi16(1)); }
+#if defined(__AVX512VBMI__)
+  // A table of 128 bytes, by the lower seven bits of an index.
+  static constexpr bool kWideTables = true;
+  static R look_up(R low, R index, R high) { return _mm512_permutex2var_epi8(low, index, high); }
+#else
+  static constexpr bool kWideTables = false;
+#endif
 #if defined(__AVX512VNNI__)
   static R dot(R sums, R codes, R x) { return _mm512_dpbusd_epi32(sums, codes, x); }
 #endif
