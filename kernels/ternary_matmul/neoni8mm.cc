@@ -5,16 +5,17 @@
 namespace sterna::kernels {
 
 // smmla multiplies 2 rows x 8 columns by 8 columns x 2 tokens: twice the products of sdot. Two fields of a
-// quad, zipped by 32 bits, are two rows with eight consecutive columns each. One token goes by sdot.
+// quad, zipped by 32 bits, are two rows with eight consecutive columns each. One token goes by sdot, and so
+// do tiles of 20 columns.
 template <>
 struct TernaryTiles<Isa::neoni8mm> : NeonDotTiles<Isa::neoni8mm> {
-  template <std::size_t planes>
+  template <class C>
   static constexpr std::size_t kBlocks = 1;
-  template <std::size_t planes>
+  template <class C>
   using Tokens = TokenSteps<8, 4, 2, 1>;
 
-  // rows[r][h]: rows 2r and 2r + 1 of the quad, columns 8h .. 8h+7
-  [[gnu::always_inline]] static void pair_rows(const int8x16_t (&fields)[4], int8x16_t (&rows)[2][2]) {
+  // rows[r][h]: rows 2r and 2r + 1 of the quad, columns 8h .. 8h+7 of 16
+  [[gnu::always_inline]] static void pair_rows(const int8x16_t* fields, int8x16_t (&rows)[2][2]) {
     unrolled<2>([&](auto h) __attribute__((always_inline)) {
       const int32x4_t left = vreinterpretq_s32_s8(fields[2 * h]);
       const int32x4_t right = vreinterpretq_s32_s8(fields[2 * h + 1]);
@@ -33,26 +34,29 @@ struct TernaryTiles<Isa::neoni8mm> : NeonDotTiles<Isa::neoni8mm> {
   }
 
   // Two quads, four pairs of rows: 8 tokens are 16 accumulators of 2 x 2, beside 8 registers of rows.
-  template <std::size_t planes, std::size_t tokens>
+  template <class C, std::size_t tokens>
   static void run_pairs(const TileRun& run, const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
     constexpr std::size_t pairs = tokens / 2;
     int32x4_t sums[4][pairs];  // row 0 token 0, row 0 token 1, row 1 token 0, row 1 token 1
     unrolled<4 * pairs>([&](auto n)
                             __attribute__((always_inline)) { sums[n / pairs][n % pairs] = vdupq_n_s32(0); });
     for (std::size_t i = 0; i < run.tiles; ++i) {
-      const std::uint8_t* tile = run.codes + i * planes * kTileBytes;
-      int8x16_t rows[2][2][2];
+      const std::uint8_t* tile = run.codes + i * C::kBytes;
+      int8x16_t fields[2][C::kFields];
       unrolled<2>([&](auto k) __attribute__((always_inline)) {
-        int8x16_t fields[4];
-        Q::template split_joined<planes>(tile + k * kQuadBytes, fields);
-        pair_rows(fields, rows[k]);
+        Q::template split_codes<C>(tile + k * kQuadBytes, fields[k]);
       });
-      unrolled<pairs>([&](auto p) __attribute__((always_inline)) {
-        int8x16_t x[2];
-        pair_tokens(q + 2 * p * q_stride + i * kTileColumns, q_stride, x);
-        unrolled<8>([&](auto n) __attribute__((always_inline)) {
-          constexpr std::size_t r = n / 2;
-          sums[r][p] = vmmlaq_s32(sums[r][p], rows[r / 2][r % 2][n % 2], x[n % 2]);
+      unrolled<C::kColumns / 16>([&](auto part) __attribute__((always_inline)) {
+        int8x16_t rows[2][2][2];
+        pair_rows(fields[0] + 4 * part, rows[0]);
+        pair_rows(fields[1] + 4 * part, rows[1]);
+        unrolled<pairs>([&](auto p) __attribute__((always_inline)) {
+          int8x16_t x[2];
+          pair_tokens(q + 2 * p * q_stride + i * C::kColumns + 16 * part, q_stride, x);
+          unrolled<8>([&](auto n) __attribute__((always_inline)) {
+            constexpr std::size_t r = n / 2;
+            sums[r][p] = vmmlaq_s32(sums[r][p], rows[r / 2][r % 2][n % 2], x[n % 2]);
+          });
         });
       });
     }
@@ -64,14 +68,14 @@ struct TernaryTiles<Isa::neoni8mm> : NeonDotTiles<Isa::neoni8mm> {
     });
   }
 
-  template <std::size_t planes, std::size_t blocks, std::size_t tokens>
+  template <class C, std::size_t blocks, std::size_t tokens>
   static void accumulate(const TileRun& run, const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
-    if constexpr (tokens == 1) {
-      NeonDotTiles::accumulate<planes, blocks, tokens>(run, q, q_stride, d);
+    if constexpr (tokens == 1 || C::kColumns % 16 != 0) {
+      NeonDotTiles::accumulate<C, blocks, tokens>(run, q, q_stride, d);
     } else {
       for (std::size_t k = 0; k < kQuads; k += 2) {
         const TileRun rows{run.codes + k * kQuadBytes, run.tiles, run.block_bytes};
-        run_pairs<planes, tokens>(rows, q, q_stride, d + k * kQuadRows);
+        run_pairs<C, tokens>(rows, q, q_stride, d + k * kQuadRows);
       }
     }
   }

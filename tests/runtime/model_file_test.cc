@@ -59,6 +59,12 @@ TEST(Descriptor, RoundTripsAndRefusesWhatItDoesNotKnow) {
   refused(
       R"({"name":"w","rows":1,"columns":4,"layout":"trit2-16x16","planes":1,"group":64,"scale":"f32","crc32":0})",
       "groups");
+  refused(
+      R"({"name":"w","rows":1,"columns":4,"layout":"pairs-16x16","planes":3,"group":0,"scale":"f32","crc32":0})",
+      "has 2 planes");
+  refused(
+      R"({"name":"w","rows":1,"columns":4,"layout":"base3-16x20","planes":1,"group":128,"scale":"f32","crc32":0})",
+      "single scale");
   refused("[]", "not a JSON object");
 }
 

@@ -88,6 +88,39 @@ TEST_F(Damaged, CodeThreeAnywhereIsNoticed) {
   }
 }
 
+// The other forms: a byte that is right everywhere, and one that no weight makes, at tiles across blocks.
+TEST_F(Damaged, CodesThatNoWeightHasAreNoticedInEveryForm) {
+  struct Form {
+    Layout layout;
+    std::size_t planes, group;
+    std::byte right, wrong;
+  };
+  for (const Form& f : {Form{Layout::base3, 1, 0, std::byte{121}, std::byte{243}},
+                        Form{Layout::pairs, 2, 128, std::byte{0x44}, std::byte{0x49}},
+                        Form{Layout::triples, 3, 128, std::byte{0}, std::byte{0xFF}}}) {
+    StoredModel::Tensor& t = model_.tensors[0];
+    t.descriptor.layout = f.layout;
+    t.descriptor.planes = f.planes;
+    t.descriptor.group = f.group;
+    bytes_[0].assign(t.descriptor.bytes(), f.right);
+    std::fill_n(bytes_[0].begin(), t.descriptor.scale_bytes(), std::byte{0});
+    t.bytes = bytes_[0];
+    seal();
+    ASSERT_EQ(complaint(), "") << layout_name(f.layout);
+    const std::size_t first = kernels::round_up(scale_bytes(0), 64);
+    for (std::size_t at = first; at < bytes_[0].size(); at += 320 * 1601) {
+      // In triples a code above 26 takes its high bit as well, in the tile's last register.
+      const std::size_t high = at - (at - first) % 320 + 256 + (at - first) % 64;
+      bytes_[0][at] = f.wrong;
+      if (f.layout == Layout::triples) bytes_[0][high] = f.wrong;
+      seal();
+      ASSERT_THAT(complaint(), HasSubstr("tensor 'tensor 0' holds a code that no trit has")) << at;
+      bytes_[0][at] = f.right;
+      if (f.layout == Layout::triples) bytes_[0][high] = f.right;
+    }
+  }
+}
+
 TEST_F(Damaged, AScaleThatIsNotFiniteIsNoticed) {
   const float infinite = std::numeric_limits<float>::infinity();
   for (const std::size_t at : {std::size_t{0}, scale_bytes(0) / 2, scale_bytes(0) - sizeof infinite}) {
