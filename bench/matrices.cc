@@ -119,7 +119,7 @@ void bench_dense(benchmark::State& state, const Kernels& k, DenseType type, std:
 
 void register_matrices(const Kernels& k) {
   for (const auto& [rows, columns] :
-       {std::pair<std::size_t, std::size_t>{2560, 2560}, {6912, 2560}, {2560, 6912}}) {
+       {std::pair<std::size_t, std::size_t>{1024, 2560}, {2560, 2560}, {6912, 2560}, {2560, 6912}}) {
     for (const std::size_t group : {std::size_t{0}, kGroupColumns}) {
       for (const PackedForm& form : kPackedForms) {
         if (group != 0 && !form.takes_groups()) continue;

@@ -134,11 +134,12 @@ class Probe {
 
 }  // namespace
 
-Result<Storage> faster_storage(const kernels::Kernels& kernels, ThreadPool& pool) {
-  const auto cache = static_cast<std::size_t>(std::max(0L, ::sysconf(_SC_LEVEL3_CACHE_SIZE)));
-  // Both together twice the last cache; a block of the two forms takes 18 KiB.
-  const std::size_t bytes = std::clamp<std::size_t>(2 * cache, std::size_t{64} << 20, std::size_t{512} << 20);
-  const std::size_t blocks = bytes / (18U << 10);
+Result<Storage> faster_storage(const kernels::Kernels& kernels, ThreadPool& pool, std::size_t bytes) {
+  if (bytes == 0) {
+    const auto cache = static_cast<std::size_t>(std::max(0L, ::sysconf(_SC_LEVEL3_CACHE_SIZE)));
+    bytes = std::clamp<std::size_t>(2 * cache, std::size_t{64} << 20, std::size_t{512} << 20);
+  }
+  const std::size_t blocks = bytes / (18U << 10) + 1;  // a block in both forms takes 18 KiB
   STERNA_TRY(Probe fast, Probe::create(CodeForm::trit2, blocks, pool));
   STERNA_TRY(Probe small, Probe::create(CodeForm::base3, blocks, pool));
   for (int round = 0; round < kProbeRounds; ++round) {

@@ -35,9 +35,10 @@ Result<AlignedBuffer<std::uint8_t>> repack(const kernels::TernaryView& w, kernel
 Status repack(Model::Parts& parts, Storage storage, ThreadPool& pool);
 
 // What of one plane is read faster on this machine, from memory, by all threads of the pool: two products
-// with a token, in turn, of matrices that no cache holds (at most 512 MiB, a few tenths of a second). `small`
-// only if it is faster by more than such a measurement is uncertain.
-[[nodiscard]] Result<Storage> faster_storage(const kernels::Kernels& kernels, ThreadPool& pool);
+// with a token, in turn, of matrices of so many bytes together; 0: twice the last cache, at most 512 MiB (a
+// few tenths of a second). `small` only if it is faster by more than such a measurement is uncertain.
+[[nodiscard]] Result<Storage> faster_storage(const kernels::Kernels& kernels, ThreadPool& pool,
+                                             std::size_t bytes = 0);
 
 // Whether no matrix would change.
 [[nodiscard]] bool is_stored_as(const Weights& weights, const ModelConfig& config, Storage storage);

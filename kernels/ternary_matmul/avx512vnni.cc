@@ -11,7 +11,7 @@ namespace sterna::kernels {
 template <>
 struct TernaryTiles<Isa::avx512vnni> : VnniTiles<Vector512<Isa::avx512vnni>, 3> {
   template <class C>
-  static constexpr std::size_t kBlocks = C::kPlanes == 1 ? 2 : 1;
+  static constexpr std::size_t kBlocks = C::kPlanes == 1 || C::kForm == CodeForm::pairs ? 2 : 1;
   template <class C>
   using Tokens = TokenSteps<1>;
   static constexpr std::size_t kStripBlocks = 2;

@@ -115,7 +115,10 @@ struct Base3 {
   }
 
   // One token by vpdpbusd: 81, 27, 1, 4 and 16 times the codes, an accumulator for each.
+  template <std::size_t blocks>
   static void run_dots(const TileRun& run, const std::int8_t* q, std::int32_t* d) {
+    if constexpr (V::kWideTables) return run_wide<blocks>(run, q, d);
+    static_assert(blocks == 1 || V::kWideTables);
     for (std::size_t part = 0; part < kTileBytes; part += V::kBytes) {
       R sums[5] = {};
       for (std::size_t i = 0; i < run.tiles; ++i) {

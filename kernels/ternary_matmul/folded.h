@@ -26,22 +26,29 @@ struct Pairs {
   }
 
   // One token by vpdpbusd: the upper codes stay 16 times what they are.
+  template <std::size_t blocks>
   static void run_dots(const TileRun& run, const std::int8_t* q, std::int32_t* d) {
     for (std::size_t part = 0; part < kTileBytes; part += V::kBytes) {
-      R low[kRegisters] = {};
-      R high[kRegisters] = {};
+      R low[blocks][kRegisters] = {};
+      R high[blocks][kRegisters] = {};
       for (std::size_t i = 0; i < run.tiles; ++i) {
         unrolled<kRegisters>([&](auto h) __attribute__((always_inline)) {
-          const std::uint8_t* at = run.codes + (i * kRegisters + h) * kTileBytes + part;
-          if (part == 0) prefetch_ahead(at, run.template ahead<1>());
-          const std::int8_t* x = q + i * kColumns + 8 * h;
-          const R all = V::load(at);
-          low[h] = V::dot(low[h], V::both(all, V::set8(0x0F)), V::broadcast4(x));
-          high[h] = V::dot(high[h], V::both(all, V::set8(0xF0)), V::broadcast4(x + 4));
+          const R even = V::broadcast4(q + i * kColumns + 8 * h);
+          const R odd = V::broadcast4(q + i * kColumns + 8 * h + 4);
+          unrolled<blocks>([&](auto b) __attribute__((always_inline)) {
+            const std::uint8_t* at =
+                run.codes + b * run.block_bytes + (i * kRegisters + h) * kTileBytes + part;
+            if (part == 0) prefetch_ahead(at, run.template ahead<blocks>());
+            const R all = V::load(at);
+            low[b][h] = V::dot(low[b][h], V::both(all, V::set8(0x0F)), even);
+            high[b][h] = V::dot(high[b][h], V::both(all, V::set8(0xF0)), odd);
+          });
         });
       }
-      const R upper = V::template right_signed32<4>(V::add32(high[0], high[1]));
-      add_to<V, 1>(d + part / 4, V::add32(V::add32(low[0], low[1]), upper));
+      unrolled<blocks>([&](auto b) __attribute__((always_inline)) {
+        const R upper = V::template right_signed32<4>(V::add32(high[b][0], high[b][1]));
+        add_to<V, 1>(d + b * kTileRows + part / 4, V::add32(V::add32(low[b][0], low[b][1]), upper));
+      });
     }
   }
 
@@ -94,8 +101,10 @@ struct Triples {
   }
 
   // One token by vpdpbusd: nothing is shifted, the high bits of field f count 2^f times.
+  template <std::size_t blocks>
   static void run_dots(const TileRun& run, const std::int8_t* q, std::int32_t* d) {
     for (std::size_t part = 0; part < kTileBytes; part += V::kBytes) {
+      static_assert(blocks == 1);
       R low = V::set8(0);
       R high = low;
       R of_bit[8] = {};

@@ -64,10 +64,7 @@ struct VnniTiles {
         run_planes<blocks, at_once, n * at_once, planes>(run, q, d);
       });
     } else {
-      if constexpr (C::kForm == CodeForm::base3 && V::kWideTables)
-        return Base3<V>::template run_wide<blocks>(run, q, d);
-      static_assert(blocks == 1 || C::kForm == CodeForm::base3);
-      FormOf<V, C::kForm>::type::run_dots(run, q, d);
+      FormOf<V, C::kForm>::type::template run_dots<blocks>(run, q, d);
     }
   }
 

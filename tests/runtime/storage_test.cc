@@ -100,7 +100,7 @@ TEST(Storage, AModelInMemoryIsRepackedWholeAndOnlyOnce) {
 
 TEST(Storage, TheMeasurementEndsWithOneOfThem) {
   ThreadPool pool(2);
-  const auto storage = faster_storage(testing::test_kernels(), pool);
+  const auto storage = faster_storage(testing::test_kernels(), pool, 1U << 20);
   ASSERT_TRUE(storage) << storage.error().message;
   EXPECT_TRUE(*storage == Storage::fast || *storage == Storage::small);
 }
