@@ -19,7 +19,7 @@ struct Activations {
   std::size_t threads = 0;
   std::size_t widest = 0;            // columns of the widest input of a linear
   AlignedBuffer<float> x;            // [B, hidden] the residual stream
-  AlignedBuffer<float> normed;       // [B, widest input of a linear], where floats are wanted
+  AlignedBuffer<float> normed;       // [B, widest input of a linear], unless it goes to int8 at once
   AlignedBuffer<float> linear_in;    // [B, widest input of a linear], for linears with a norm of their own
   AlignedBuffer<float> q;            // [B, heads * head_dim]
   AlignedBuffer<float> k;            // [B, kv_heads * head_dim]

@@ -48,10 +48,11 @@ void dense_rows(const kernels::Kernels& kernels, Activations& scratch, const ker
   }
 }
 
-// Each row of `input` to int8 (if asked for) and to floats (if asked for; those of a norm go to `normed`).
+// The rows of `input` as floats, those of a norm in `normed` and only if that is there, and if asked for as
+// int8.
 PreparedInput prepare_rows(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
                            const LinearInput& input, std::size_t tokens, std::size_t columns, bool int8,
-                           bool floats, float* normed) {
+                           float* normed) {
   PreparedInput prepared;
   prepared.tokens = tokens;
   prepared.floats = input.norm == nullptr ? input.x : normed;
@@ -70,13 +71,16 @@ PreparedInput prepare_rows(const kernels::Kernels& kernels, ThreadPool& pool, Ac
     float* inverse_scale = scratch.inverse_scale.data() + t;
     if (input.residual != nullptr) kernels.add(input.residual + t * columns, columns, x);
     if (input.up != nullptr) kernels.gated_activation(x, input.up + t * columns, columns, input.gate, x);
-    if (input.norm != nullptr && !floats) {
-      kernels.rms_norm_quantize(x, input.norm, columns, input.eps, view.stride, q, sums, inverse_scale);
-      return;
+    if (input.norm != nullptr && normed != nullptr) {
+      kernels.rms_norm(x, input.norm, columns, input.eps, normed + t * columns);
+      x = normed + t * columns;
     }
-    float* y = prepared.floats + t * columns;
-    if (input.norm != nullptr) kernels.rms_norm(x, input.norm, columns, input.eps, y);
-    if (int8) kernels.quantize(y, columns, view.stride, q, sums, inverse_scale);
+    if (!int8) return;
+    if (input.norm != nullptr && normed == nullptr) {
+      kernels.rms_norm_quantize(x, input.norm, columns, input.eps, view.stride, q, sums, inverse_scale);
+    } else {
+      kernels.quantize(x, columns, view.stride, q, sums, inverse_scale);
+    }
   };
   pool.run(tokens, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
     for (std::size_t t = begin; t < end; ++t) prepare(t);
@@ -98,11 +102,6 @@ void run_rows(const kernels::Kernels& kernels, Activations& scratch, const Proje
   if (p.linear->bias == nullptr) return;
   for (std::size_t t = 0; t < input.tokens; ++t)
     kernels.add(p.linear->bias + begin, end - begin, p.y + t * rows + begin);
-}
-
-bool any_of(std::span<const Projection> projections, bool ternary) {
-  return std::ranges::any_of(projections,
-                             [=](const Projection& p) { return p.linear->weight.ternary == ternary; });
 }
 
 void project_shared(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
@@ -133,11 +132,13 @@ void project_shared(const kernels::Kernels& kernels, ThreadPool& pool, Activatio
 PreparedInput prepare_input(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
                             const LinearInput& input, std::size_t tokens,
                             std::span<const Projection> projections) {
+  const auto is_ternary = [](const Projection& p) { return p.linear->weight.ternary; };
   const Linear& first = *projections[0].linear;
   const bool own_norms = first.norm != nullptr;
-  return prepare_rows(kernels, pool, scratch, input, tokens, first.weight.columns(),
-                      !own_norms && any_of(projections, true), own_norms || any_of(projections, false),
-                      scratch.normed.data());
+  const bool int8 = !own_norms && std::ranges::any_of(projections, is_ternary);
+  const bool floats = own_norms || !std::ranges::all_of(projections, is_ternary);
+  return prepare_rows(kernels, pool, scratch, input, tokens, first.weight.columns(), int8,
+                      floats ? scratch.normed.data() : nullptr);
 }
 
 void project(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
@@ -149,10 +150,9 @@ void project(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scr
   for (const Projection& p : projections) {
     const Matrix& w = p.linear->weight;
     const LinearInput own{.x = input.floats, .norm = p.linear->norm, .eps = eps};
-    project_shared(kernels, pool, scratch,
-                   prepare_rows(kernels, pool, scratch, own, input.tokens, w.columns(), w.ternary, !w.ternary,
-                                scratch.linear_in.data()),
-                   {&p, 1});
+    const PreparedInput prepared = prepare_rows(kernels, pool, scratch, own, input.tokens, w.columns(),
+                                                w.ternary, w.ternary ? nullptr : scratch.linear_in.data());
+    project_shared(kernels, pool, scratch, prepared, {&p, 1});
   }
 }
 

@@ -13,8 +13,8 @@
 
 namespace sterna::runtime {
 
-// What linears take: x, after what stands in front of them in the graph. A token's row goes through all of it
-// while it lies in the cache, in the order of the members.
+// What linears take: x, after what stands in front of them in the graph. A token's row goes through all of
+// it, in the order of the members, while it lies in the cache, and one dispatch does so for all tokens.
 struct LinearInput {
   float* x = nullptr;               // [tokens, columns]
   const float* residual = nullptr;  // [tokens, columns] or none: x <- x + residual
@@ -29,14 +29,15 @@ struct Projection {
   float* y;  // [tokens, rows]
 };
 
-// An input in the forms that its linears want, until the next one is prepared.
+// An input in the forms that its linears want: int8 for ternary matrices, floats for dense ones and for
+// linears with a norm of their own. Valid until the next one is prepared.
 struct PreparedInput {
   std::size_t tokens = 0;
-  kernels::QuantizedView quantized;  // for ternary matrices
-  float* floats = nullptr;  // [tokens, columns], for dense ones and for linears with a norm of their own
+  kernels::QuantizedView quantized;
+  float* floats = nullptr;  // [tokens, columns]
 };
 
-// `projections` say which forms: those that project() will get.
+// `projections` are those that project() will get.
 PreparedInput prepare_input(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
                             const LinearInput& input, std::size_t tokens,
                             std::span<const Projection> projections);
