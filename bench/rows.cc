@@ -72,6 +72,13 @@ constexpr struct {
   RowOperation run;
 } kRowOperations[] = {
     {"rms_norm", [](const Kernels& k, const float* x, float* y) { k.rms_norm(x, x, kWidth, 1e-5f, y); }},
+    {"rms_norm_quantize",
+     [](const Kernels& k, const float* x, float* y) {
+       std::int32_t sums[64];
+       float inverse_scale = 0;
+       k.rms_norm_quantize(x, x, kWidth, 1e-5f, kWidth, reinterpret_cast<std::int8_t*>(y), sums,
+                           &inverse_scale);
+     }},
     {"silu", [](const Kernels& k, const float* x,
                 float* y) { k.gated_activation(x, x, kWidth, GateFunction::silu, y); }},
     {"relu2", [](const Kernels& k, const float* x,

@@ -1,38 +1,28 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/conversion.h"
 #include "cli/terminal.h"
 #include "convert/convert.h"
-#include "runtime/cpu_count.h"
 #include "runtime/storage.h"
 
 namespace sterna::cli {
 namespace {
 
-struct Options {
-  std::string source;
-  std::string output;
+struct Options : ConversionOptions {
   std::uint32_t planes = 0;
   bool keep_float = false;
   std::string embedding = "int8";
   std::string storage = "fast";
-  std::uint32_t threads = 0;
-  bool json = false;
-  bool quiet = false;
 };
 
-double bits_per_weight(std::uint64_t bytes, std::uint64_t weights) {
-  return weights == 0 ? 0.0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(weights);
-}
-
-void print_json(const Options& o, const convert::ConvertReport& r, double seconds) {
-  nlohmann::ordered_json out = {
+nlohmann::ordered_json summary(const Options& o, const convert::ConvertReport& r, double seconds) {
+  return {
       {"source", o.source},
       {"output", o.output},
       {"form", r.source},
@@ -47,11 +37,10 @@ void print_json(const Options& o, const convert::ConvertReport& r, double second
       {"worst_tensor", r.worst_tensor},
       {"seconds", seconds},
   };
-  fmt::print("{}\n", out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 void print_text(const Options& o, const convert::ConvertReport& r, double seconds) {
-  fmt::print("{}: {}, {} weights, {:.1f} s\n", o.output, human_bytes(r.file_bytes), r.weights, seconds);
+  print_conversion(o, r.file_bytes, r.weights, seconds);
   fmt::print("  form             {}\n", r.source);
   fmt::print("  linear layers    {:.3f} bits per weight ({} weights)\n",
              bits_per_weight(r.linear_bytes, r.linear_weights), r.linear_weights);
@@ -70,23 +59,17 @@ int run(const Options& o) {
                       : o.embedding == "bf16" ? convert::EmbeddingForm::bf16
                                               : convert::EmbeddingForm::int8;
   options.storage = runtime::storage_named(o.storage);
-  runtime::ThreadPool pool(o.threads == 0 ? runtime::usable_cores() : o.threads);
-  const auto start = std::chrono::steady_clock::now();
-  auto report = [&] {
-    ProgressLine line(!o.quiet);
-    return convert::convert_directory(
-        o.source, o.output, options, pool,
-        [&](const convert::ConvertProgress& p) { line.update(p.done, p.total, p.what); },
-        [] { return interrupted(); });
-  }();
+  Conversion conversion(o);
+  const auto report = convert::convert_directory(o.source, o.output, options, conversion.pool(),
+                                                 conversion.progress(), interrupted);
+  const double seconds = conversion.finish();
   if (!report) return print_error(report.error().message);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (report->planes_by_default && !o.quiet) {
     print_note(
         "note: a float model: its linear layers became 3 trit planes; choose with --planes 1|2|3 or --float");
   }
   if (o.json) {
-    print_json(o, *report, seconds);
+    print_json(summary(o, *report, seconds));
   } else if (!o.quiet) {
     print_text(o, *report, seconds);
   }
@@ -114,11 +97,7 @@ Command add_convert(CLI::App& app) {
                  "without AVX-512 (the same results either way)")
       ->check(CLI::IsMember(runtime::kStorageNames))
       ->capture_default_str();
-  app.add_option("-t,--threads", options->threads,
-                 "threads (default: the physical cores that this process may use)")
-      ->check(CLI::Range(1, 1024));
-  app.add_flag("--json", options->json, "print the summary as JSON");
-  app.add_flag("-q,--quiet", options->quiet, "no summary, no progress");
+  add_conversion_options(app, *options);
   app.footer(
       "\nExample:\n  sterna convert ./bitnet-b1.58-2B-4T -o bitnet.gguf\n\n"
       "Checkpoints that were trained ternary are packed exactly. Float checkpoints are fitted with trit "

@@ -1,53 +1,42 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/conversion.h"
 #include "cli/terminal.h"
 #include "convert/export.h"
-#include "runtime/cpu_count.h"
 
 namespace sterna::cli {
 namespace {
 
-struct Options {
-  std::string source;
-  std::string output;
+struct Options : ConversionOptions {
   std::string type;
   std::string head;
   std::string pre_tokenizer;
-  std::uint32_t threads = 0;
-  bool json = false;
-  bool quiet = false;
 };
 
-double bits_per_weight(const convert::ExportReport& r) {
-  return r.weights == 0 ? 0.0 : 8.0 * static_cast<double>(r.tensor_bytes) / static_cast<double>(r.weights);
-}
-
-void print_json(const Options& o, const convert::ExportReport& r, double seconds) {
-  const nlohmann::ordered_json out = {
+nlohmann::ordered_json summary(const Options& o, const convert::ExportReport& r, double seconds) {
+  return {
       {"source", o.source},
       {"output", o.output},
       {"architecture", r.architecture},
       {"type", o.type},
       {"file_bytes", r.file_bytes},
       {"weights", r.weights},
-      {"bits_per_weight", bits_per_weight(r)},
+      {"bits_per_weight", bits_per_weight(r.tensor_bytes, r.weights)},
       {"notes", r.notes},
       {"seconds", seconds},
   };
-  fmt::print("{}\n", out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 void print_text(const Options& o, const convert::ExportReport& r, double seconds) {
-  fmt::print("{}: {}, {} weights, {:.1f} s\n", o.output, human_bytes(r.file_bytes), r.weights, seconds);
+  print_conversion(o, r.file_bytes, r.weights, seconds);
   fmt::print("  architecture     {}\n", r.architecture);
-  fmt::print("  whole model      {:.3f} bits per weight\n", bits_per_weight(r));
+  fmt::print("  whole model      {:.3f} bits per weight\n", bits_per_weight(r.tensor_bytes, r.weights));
 }
 
 int run(const Options& o) {
@@ -57,22 +46,16 @@ int run(const Options& o) {
                                      : convert::ExportType::tq2_0;
   if (!o.head.empty()) options.head = o.head == "f16" ? convert::ExportHead::f16 : convert::ExportHead::q8_0;
   options.pre_tokenizer = o.pre_tokenizer;
-  runtime::ThreadPool pool(o.threads == 0 ? runtime::usable_cores() : o.threads);
-  const auto start = std::chrono::steady_clock::now();
-  const auto report = [&] {
-    ProgressLine line(!o.quiet);
-    return convert::export_model(
-        o.source, o.output, options, pool,
-        [&](const convert::ConvertProgress& p) { line.update(p.done, p.total, p.what); },
-        [] { return interrupted(); });
-  }();
+  Conversion conversion(o);
+  const auto report = convert::export_model(o.source, o.output, options, conversion.pool(),
+                                            conversion.progress(), interrupted);
+  const double seconds = conversion.finish();
   if (!report) return print_error(report.error().message);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (!o.quiet) {
     for (const std::string& note : report->notes) print_note("note: " + note);
   }
   if (o.json) {
-    print_json(o, *report, seconds);
+    print_json(summary(o, *report, seconds));
   } else if (!o.quiet) {
     print_text(o, *report, seconds);
   }
@@ -93,11 +76,7 @@ Command add_export(CLI::App& app) {
       ->check(CLI::IsMember({"q8_0", "f16"}));
   app.add_option("--pre", options->pre_tokenizer,
                  "llama.cpp's name for how the tokenizer splits texts, where Sterna does not know it");
-  app.add_option("-t,--threads", options->threads,
-                 "threads (default: the physical cores that this process may use)")
-      ->check(CLI::Range(1, 1024));
-  app.add_flag("--json", options->json, "print the summary as JSON");
-  app.add_flag("-q,--quiet", options->quiet, "no summary, no notes, no progress");
+  add_conversion_options(app, *options);
   app.footer(
       "\nExample:\n  sterna export bitnet.gguf -o bitnet-tq2_0.gguf --to tq2_0\n\n"
       "The file is for llama.cpp. Trits stay as they are, their scale is rounded to f16; what llama.cpp "

@@ -19,7 +19,7 @@ struct Activations {
   std::size_t threads = 0;
   std::size_t widest = 0;            // columns of the widest input of a linear
   AlignedBuffer<float> x;            // [B, hidden] the residual stream
-  AlignedBuffer<float> normed;       // [B, widest input of a linear]
+  AlignedBuffer<float> normed;       // [B, widest input of a linear], unless it goes to int8 at once
   AlignedBuffer<float> linear_in;    // [B, widest input of a linear], for linears with a norm of their own
   AlignedBuffer<float> q;            // [B, heads * head_dim]
   AlignedBuffer<float> k;            // [B, kv_heads * head_dim]
@@ -27,7 +27,7 @@ struct Activations {
   AlignedBuffer<float> attention;    // [B, heads * head_dim]
   AlignedBuffer<float> gate;         // [B, ffn]
   AlignedBuffer<float> up;           // [B, ffn]
-  AlignedBuffer<float> projected;    // [B, hidden] what a block's half adds to x
+  AlignedBuffer<float> projected;    // [B, hidden] what half a block adds to x
   AlignedBuffer<float> logits;       // [B, vocab]
   AlignedBuffer<float> cos, sin;     // [B, head_dim / 2]
   AlignedBuffer<float> frequencies;  // [head_dim / 2] radians per position

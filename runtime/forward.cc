@@ -54,14 +54,8 @@ void rotate_and_store(ForwardContext& c, const LayerWeights& w, std::size_t laye
   });
 }
 
-void activate(ForwardContext& c, std::size_t tokens) {
-  const std::size_t n = c.config.ffn;
-  const auto function =
-      c.config.gate == Gate::relu2 ? kernels::GateFunction::relu2 : kernels::GateFunction::silu;
-  for_tokens(c, tokens, [&](std::size_t t) {
-    float* gate = c.act.gate.data() + t * n;
-    c.kernels.gated_activation(gate, c.act.up.data() + t * n, n, function, gate);
-  });
+kernels::GateFunction gate_function(Gate gate) {
+  return gate == Gate::relu2 ? kernels::GateFunction::relu2 : kernels::GateFunction::silu;
 }
 
 }  // namespace
@@ -95,34 +89,34 @@ void transformer_block(ForwardContext& c, std::size_t layer, std::size_t tokens,
     const StepTimer timer(c.profile, name, layer);
     body();
   };
-  const auto normalize = [&](const float* x, const float* gain, std::size_t n, float* y) {
-    step(Step::norm, [&] { norm(c, x, gain, tokens, n, y); });
+  const auto linears = [&](Step before, const LinearInput& input, Step name,
+                           std::span<const Projection> projections) {
+    PreparedInput prepared;
+    step(before, [&] { prepared = prepare_input(c.kernels, c.pool, a, input, tokens, projections); });
+    step(name, [&] { project(c.kernels, c.pool, a, prepared, m.linear_norm_eps, projections); });
   };
-  const auto linears = [&](Step name, const float* x, std::span<const Projection> projections) {
-    step(name, [&] { project(c.kernels, c.pool, a, x, tokens, m.linear_norm_eps, projections); });
-  };
-  const auto add = [&] { step(Step::add, [&] { add_to_residual(c, tokens); }); };
 
-  normalize(a.x.data(), w.attention_norm, m.hidden, a.normed.data());
+  LinearInput input{.x = a.x.data(), .norm = w.attention_norm, .eps = m.norm_eps};
   const Projection qkv[] = {{&w.q, a.q.data()}, {&w.k, a.k.data()}, {&w.v, a.v.data()}};
-  linears(Step::qkv, a.normed.data(), qkv);
+  linears(Step::norm, input, Step::qkv, qkv);
   step(Step::rope, [&] { rotate_and_store(c, w, layer, tokens, position); });
   step(Step::attention, [&] { attend(c, layer, tokens, position); });
-  if (w.attention_sub_norm != nullptr) {
-    normalize(a.attention.data(), w.attention_sub_norm, m.q_width(), a.attention.data());
-  }
+  const LinearInput attention{.x = a.attention.data(), .norm = w.attention_sub_norm, .eps = m.norm_eps};
   const Projection o[] = {{&w.o, a.projected.data()}};
-  linears(Step::o, a.attention.data(), o);
-  add();
+  linears(Step::norm, attention, Step::o, o);
 
-  normalize(a.x.data(), w.ffn_norm, m.hidden, a.normed.data());
+  input.residual = a.projected.data();
+  input.norm = w.ffn_norm;
   const Projection gate_up[] = {{&w.gate, a.gate.data()}, {&w.up, a.up.data()}};
-  linears(Step::gate_up, a.normed.data(), gate_up);
-  step(Step::activation, [&] { activate(c, tokens); });
-  if (w.ffn_sub_norm != nullptr) normalize(a.gate.data(), w.ffn_sub_norm, m.ffn, a.gate.data());
+  linears(Step::norm, input, Step::gate_up, gate_up);
+  const LinearInput gated{.x = a.gate.data(),
+                          .up = a.up.data(),
+                          .gate = gate_function(m.gate),
+                          .norm = w.ffn_sub_norm,
+                          .eps = m.norm_eps};
   const Projection down[] = {{&w.down, a.projected.data()}};
-  linears(Step::down, a.gate.data(), down);
-  add();
+  linears(Step::activation, gated, Step::down, down);
+  step(Step::add, [&] { add_to_residual(c, tokens); });
 }
 
 Status head(ForwardContext& c, std::size_t first, std::size_t tokens) {

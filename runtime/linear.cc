@@ -48,9 +48,15 @@ void dense_rows(const kernels::Kernels& kernels, Activations& scratch, const ker
   }
 }
 
-kernels::QuantizedView quantize_input(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
-                                      const float* x, std::size_t tokens, std::size_t columns) {
-  kernels::QuantizedView view;
+// The rows of `input` as floats, those of a norm in `normed` and only if that is there, and if asked for as
+// int8.
+PreparedInput prepare_rows(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
+                           const LinearInput& input, std::size_t tokens, std::size_t columns, bool int8,
+                           float* normed) {
+  PreparedInput prepared;
+  prepared.tokens = tokens;
+  prepared.floats = input.norm == nullptr ? input.x : normed;
+  kernels::QuantizedView& view = prepared.quantized;
   view.tokens = tokens;
   view.columns = columns;
   view.stride = kernels::padded_columns(columns);
@@ -58,43 +64,51 @@ kernels::QuantizedView quantize_input(const kernels::Kernels& kernels, ThreadPoo
   view.q = scratch.quantized.data();
   view.sums = scratch.sums.data();
   view.inverse_scale = scratch.inverse_scale.data();
-  pool.run(tokens, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
-    for (std::size_t t = begin; t < end; ++t) {
-      kernels.quantize(x + t * columns, columns, view.stride, scratch.quantized.data() + t * view.stride,
-                       scratch.sums.data() + t * view.sum_stride, scratch.inverse_scale.data() + t);
+  const auto prepare = [&](std::size_t t) {
+    float* x = input.x + t * columns;
+    std::int8_t* q = scratch.quantized.data() + t * view.stride;
+    std::int32_t* sums = scratch.sums.data() + t * view.sum_stride;
+    float* inverse_scale = scratch.inverse_scale.data() + t;
+    if (input.residual != nullptr) kernels.add(input.residual + t * columns, columns, x);
+    if (input.up != nullptr) kernels.gated_activation(x, input.up + t * columns, columns, input.gate, x);
+    if (input.norm != nullptr && normed != nullptr) {
+      kernels.rms_norm(x, input.norm, columns, input.eps, normed + t * columns);
+      x = normed + t * columns;
     }
+    if (!int8) return;
+    if (input.norm != nullptr && normed == nullptr) {
+      kernels.rms_norm_quantize(x, input.norm, columns, input.eps, view.stride, q, sums, inverse_scale);
+    } else {
+      kernels.quantize(x, columns, view.stride, q, sums, inverse_scale);
+    }
+  };
+  pool.run(tokens, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+    for (std::size_t t = begin; t < end; ++t) prepare(t);
   });
-  return view;
+  return prepared;
 }
 
 // Rows [begin, end) of one projection; begin is a multiple of 16.
-void run_rows(const kernels::Kernels& kernels, Activations& scratch, const Projection& p, const float* x,
-              const kernels::QuantizedView& quantized, std::size_t tokens, std::size_t begin, std::size_t end,
-              std::size_t worker) {
+void run_rows(const kernels::Kernels& kernels, Activations& scratch, const Projection& p,
+              const PreparedInput& input, std::size_t begin, std::size_t end, std::size_t worker) {
   const Matrix& w = p.linear->weight;
   const std::size_t rows = w.rows();
   if (w.ternary) {
-    kernels.ternary_matmul(w.trits, quantized, begin / kernels::kTileRows,
+    kernels.ternary_matmul(w.trits, input.quantized, begin / kernels::kTileRows,
                            kernels::round_up(end, kernels::kTileRows) / kernels::kTileRows, p.y, rows);
   } else {
-    dense_rows(kernels, scratch, w.dense, x, tokens, begin, end, p.y, rows, worker);
+    dense_rows(kernels, scratch, w.dense, input.floats, input.tokens, begin, end, p.y, rows, worker);
   }
   if (p.linear->bias == nullptr) return;
-  for (std::size_t t = 0; t < tokens; ++t)
+  for (std::size_t t = 0; t < input.tokens; ++t)
     kernels.add(p.linear->bias + begin, end - begin, p.y + t * rows + begin);
 }
 
-void project_shared(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch, const float* x,
-                    std::size_t tokens, std::span<const Projection> projections) {
-  kernels::QuantizedView quantized;
+void project_shared(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
+                    const PreparedInput& input, std::span<const Projection> projections) {
   std::size_t blocks = 0;
-  bool ternary = false;
   for (const Projection& p : projections) {
     blocks += kernels::round_up(p.linear->weight.rows(), kernels::kTileRows) / kernels::kTileRows;
-    ternary = ternary || p.linear->weight.ternary;
-  }
-  if (ternary) {
-    quantized = quantize_input(kernels, pool, scratch, x, tokens, projections[0].linear->weight.columns());
   }
   // One dispatch for all: the blocks of 16 rows of the projections, one after the other.
   pool.run(blocks, 1, [&](std::size_t begin, std::size_t end, std::size_t worker) {
@@ -105,7 +119,7 @@ void project_shared(const kernels::Kernels& kernels, ThreadPool& pool, Activatio
       const std::size_t from = std::max(begin, first);
       const std::size_t to = std::min(end, first + count);
       if (from < to) {
-        run_rows(kernels, scratch, p, x, quantized, tokens, (from - first) * kernels::kTileRows,
+        run_rows(kernels, scratch, p, input, (from - first) * kernels::kTileRows,
                  std::min(rows, (to - first) * kernels::kTileRows), worker);
       }
       first += count;
@@ -115,21 +129,30 @@ void project_shared(const kernels::Kernels& kernels, ThreadPool& pool, Activatio
 
 }  // namespace
 
-void project(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch, const float* x,
-             std::size_t tokens, float eps, std::span<const Projection> projections) {
+PreparedInput prepare_input(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
+                            const LinearInput& input, std::size_t tokens,
+                            std::span<const Projection> projections) {
+  const auto is_ternary = [](const Projection& p) { return p.linear->weight.ternary; };
+  const Linear& first = *projections[0].linear;
+  const bool own_norms = first.norm != nullptr;
+  const bool int8 = !own_norms && std::ranges::any_of(projections, is_ternary);
+  const bool floats = own_norms || !std::ranges::all_of(projections, is_ternary);
+  return prepare_rows(kernels, pool, scratch, input, tokens, first.weight.columns(), int8,
+                      floats ? scratch.normed.data() : nullptr);
+}
+
+void project(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
+             const PreparedInput& input, float eps, std::span<const Projection> projections) {
   if (projections[0].linear->norm == nullptr) {
-    project_shared(kernels, pool, scratch, x, tokens, projections);
+    project_shared(kernels, pool, scratch, input, projections);
     return;
   }
   for (const Projection& p : projections) {
-    const std::size_t columns = p.linear->weight.columns();
-    pool.run(tokens, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
-      for (std::size_t t = begin; t < end; ++t) {
-        kernels.rms_norm(x + t * columns, p.linear->norm, columns, eps,
-                         scratch.linear_in.data() + t * columns);
-      }
-    });
-    project_shared(kernels, pool, scratch, scratch.linear_in.data(), tokens, {&p, 1});
+    const Matrix& w = p.linear->weight;
+    const LinearInput own{.x = input.floats, .norm = p.linear->norm, .eps = eps};
+    const PreparedInput prepared = prepare_rows(kernels, pool, scratch, own, input.tokens, w.columns(),
+                                                w.ternary, w.ternary ? nullptr : scratch.linear_in.data());
+    project_shared(kernels, pool, scratch, prepared, {&p, 1});
   }
 }
 

@@ -10,10 +10,12 @@
 
 namespace sterna::runtime {
 
+// norm and activation are all that happens to an input of linears, the first residual of a block and the
+// quantisation included; only norms that linears have of their own count as part of the product.
 enum class Step : std::uint8_t { embed, norm, qkv, rope, attention, o, gate_up, activation, down, add, head };
 inline constexpr std::array<const char*, 11> kStepNames = {
-    "embedding", "norms",      "q, k, v", "rotation and cache", "attention", "o",
-    "gate, up",  "activation", "down",    "residual",           "head"};
+    "embedding", "norms, int8",      "q, k, v", "rotation and cache", "attention", "o",
+    "gate, up",  "activation, int8", "down",    "residual",           "head"};
 
 // Steps that are products of a weight matrix; the rest is what an engine adds to them.
 constexpr bool is_product(Step step) {

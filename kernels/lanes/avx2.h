@@ -56,6 +56,14 @@ struct Avx2LaneOps {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
   }
 
+  static F max_abs(const F& x, const F& y) {
+    const __m256i magnitude = _mm256_set1_epi32(kMagnitudeBits);
+    const auto bits = [=](__m256 v) { return _mm256_and_si256(_mm256_castps_si256(v), magnitude); };
+    return F::map([&](std::size_t i) {
+      return Batch(_mm256_castsi256_ps(_mm256_max_epi32(bits(x.v[i]), bits(y.v[i]))));
+    });
+  }
+
   static F times_pow2(const F& x, const F& t) {
     const __m256i bias = _mm256_set1_epi32(127);
     const __m256i magic = _mm256_castps_si256(_mm256_set1_ps(kRoundingMagic));

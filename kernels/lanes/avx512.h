@@ -41,6 +41,12 @@ struct Avx512LaneOps {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x.v[0])));
   }
 
+  static F max_abs(const F& x, const F& y) {
+    const __m512i magnitude = _mm512_set1_epi32(kMagnitudeBits);
+    const auto bits = [=](__m512 v) { return _mm512_and_si512(_mm512_castps_si512(v), magnitude); };
+    return {{_mm512_castsi512_ps(_mm512_max_epi32(bits(x.v[0]), bits(y.v[0])))}};
+  }
+
   static F times_pow2(const F& x, const F& t) {
     const __m512i bias = _mm512_set1_epi32(127);
     const __m512i magic = _mm512_castps_si512(_mm512_set1_ps(kRoundingMagic));

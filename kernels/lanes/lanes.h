@@ -15,7 +15,8 @@
 //   load(const float*)  load_f16(...)  load_bf16(...)  load_i8(...)  load_i32(...)
 //   store(float*)  store_f16(...)
 //   store_i8(...)      rounded to nearest even; the lanes must be in [-128.5, 127.5)
-//   + - * /  max  min  abs
+//   + - * /  max  min
+//   max_abs(a, b)      the larger of |a| and |b|, as integers: infinity is above all numbers, NaN above it
 //   times_pow2(t)      lane * 2^n for t = n + kRoundingMagic, n whole, -252 <= n <= 254; right to the ends
 //   sum()  maximum()   over the lanes, as trees
 //   sums(four, out)    out[i] = four[i].sum(), together: 3 operations a sum instead of 9
@@ -43,6 +44,9 @@ inline constexpr std::size_t kLanes = 16;
 
 // Adding 1.5 * 2^23 to |x| < 2^22 leaves x rounded to nearest even in the low bits of the mantissa.
 inline constexpr float kRoundingMagic = 12582912.0f;
+
+// All of a float but its sign. Without it floats are in the order of their bits.
+inline constexpr std::uint32_t kMagnitudeBits = 0x7FFFFFFF;
 
 template <Isa isa>
 struct F32x16;

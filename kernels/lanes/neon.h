@@ -51,6 +51,12 @@ struct NeonLaneOps {
     vst1q_s8(p, vcombine_s8(vqmovn_s16(low), vqmovn_s16(high)));
   }
 
+  static F max_abs(const F& x, const F& y) {
+    const auto bits = [](float32x4_t v) { return vreinterpretq_u32_f32(vabsq_f32(v)); };
+    return F::map(
+        [&](std::size_t i) { return Batch(vreinterpretq_f32_u32(vmaxq_u32(bits(x.v[i]), bits(y.v[i])))); });
+  }
+
   static F times_pow2(const F& x, const F& t) {
     const int32x4_t bias = vdupq_n_s32(127);
     const int32x4_t magic = vreinterpretq_s32_f32(vdupq_n_f32(kRoundingMagic));

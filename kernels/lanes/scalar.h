@@ -66,8 +66,12 @@ struct F32x16<Isa::scalar> {
   static F32x16 min(F32x16 a, F32x16 b) {
     return map([&](std::size_t i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
   }
-  [[nodiscard]] F32x16 abs() const {
-    return map([this](std::size_t i) { return __builtin_fabsf(v[i]); });
+  static F32x16 max_abs(F32x16 a, F32x16 b) {
+    return map([&](std::size_t i) {
+      const std::uint32_t x = float_bits(a.v[i]) & kMagnitudeBits;
+      const std::uint32_t y = float_bits(b.v[i]) & kMagnitudeBits;
+      return bits_float(x > y ? x : y);
+    });
   }
 
   // Two factors, since 2^n itself need not be a float; the first product is exact (n / 2 is far from the

@@ -65,9 +65,7 @@ struct F32x16 {
   static F32x16 min(F32x16 a, F32x16 b) {
     return map([&](std::size_t i) { return xsimd::select(a.v[i] < b.v[i], a.v[i], b.v[i]); });
   }
-  [[nodiscard]] F32x16 abs() const {
-    return map([this](std::size_t i) { return xsimd::abs(v[i]); });
-  }
+  static F32x16 max_abs(F32x16 a, F32x16 b) { return LaneOps<isa>::max_abs(a, b); }
 
   [[nodiscard]] F32x16 times_pow2(F32x16 t) const { return LaneOps<isa>::times_pow2(*this, t); }
   [[nodiscard]] float sum() const { return LaneOps<isa>::sum(*this); }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "kernels/isa.h"
 
@@ -17,5 +18,11 @@ namespace sterna::kernels {
 // needed.
 template <Isa isa>
 void rms_norm(const float* x, const float* weight, std::size_t n, float eps, float* y);
+
+// rms_norm, and then quantize of its y, which is not written: the same bits, whatever x holds. Shapes as of
+// quantize (quantize.h); no overlap.
+template <Isa isa>
+void rms_norm_quantize(const float* x, const float* weight, std::size_t columns, float eps,
+                       std::size_t stride, std::int8_t* q, std::int32_t* sums, float* inverse_scale);
 
 }  // namespace sterna::kernels

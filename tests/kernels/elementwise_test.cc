@@ -1,4 +1,4 @@
-// Operations on one row of floats: norm, rotary embedding, gate, residual.
+// Operations on one row of floats: norm (also straight to int8), rotary embedding, gate, residual.
 #include "kernels/add/reference.h"
 #include "kernels/gated_activation/reference.h"
 #include "kernels/rms_norm/reference.h"
@@ -45,6 +45,70 @@ TEST_P(RmsNormTest, ZerosStayZeroAndNanShows) {
   x[39] = kNan;
   kernels().rms_norm(x.data(), nullptr, x.size(), 1e-6f, x.data());
   EXPECT_TRUE(std::all_of(x.begin(), x.end(), [](float v) { return std::isnan(v); }));
+}
+
+class RmsNormQuantizeTest : public KernelTest {
+ protected:
+  // Against the two operations of the same table, and of the scalar one.
+  static void expect_both(const std::vector<float>& values, const float* weight, float eps,
+                          std::size_t stride) {
+    const std::size_t n = values.size();
+    const std::size_t groups = round_up(n, kGroupColumns) / kGroupColumns;
+    const GuardedBuffer<float> x(values);
+    GuardedBuffer<std::int8_t> q(stride, 99);
+    GuardedBuffer<std::int32_t> sums(groups, 99);
+    GuardedBuffer<float> inverse_scale(1);
+    kernels().rms_norm_quantize(x.data(), weight, n, eps, stride, q.data(), sums.data(),
+                                inverse_scale.data());
+    for (const Kernels* k : {&kernels(), &scalar_kernels()}) {
+      std::vector<float> y(n);
+      std::vector<std::int8_t> expected(stride);
+      std::vector<std::int32_t> expected_sums(groups);
+      float expected_scale = 0;
+      k->rms_norm(x.data(), weight, n, eps, y.data());
+      k->quantize(y.data(), n, stride, expected.data(), expected_sums.data(), &expected_scale);
+      ASSERT_TRUE(same(inverse_scale[0], expected_scale)) << inverse_scale[0] << " " << expected_scale;
+      ASSERT_TRUE(std::equal(q.begin(), q.end(), expected.begin())) << n << " columns, " << k->name;
+      ASSERT_TRUE(std::equal(sums.begin(), sums.end(), expected_sums.begin())) << n << " columns";
+    }
+  }
+  static void expect_both(const std::vector<float>& x, const std::vector<float>& gain, float eps = 1e-5f) {
+    const GuardedBuffer<float> weight(gain);
+    for (const std::size_t padding : {0, 64}) {
+      const std::size_t stride = round_up(x.size(), kTileColumns) + padding;
+      ASSERT_NO_FATAL_FAILURE(expect_both(x, weight.data(), eps, stride));
+      ASSERT_NO_FATAL_FAILURE(expect_both(x, nullptr, eps, stride));
+    }
+  }
+};
+STERNA_FOR_ALL_KERNELS(RmsNormQuantizeTest);
+
+TEST_P(RmsNormQuantizeTest, EqualsTheTwoOperations) {
+  for (const std::size_t n : kLengths) {
+    for (const float deviation : {1e-8f, 1.0f, 1e10f}) {
+      ASSERT_NO_FATAL_FAILURE(expect_both(Random(n).normals(n, deviation), Random(n + 1).normals(n)));
+    }
+  }
+}
+
+TEST_P(RmsNormQuantizeTest, FaultsAndZerosToo) {
+  const std::vector<float> gain = Random(2).normals(150);
+  for (const float fault : {kNan, kInfinity, -kInfinity, 1e30f}) {
+    for (const std::size_t at : {0, 15, 16, 130, 149}) {
+      std::vector<float> x = Random(at).normals(150);
+      std::vector<float> faulty_gain = gain;
+      x[at] = fault;
+      faulty_gain[at] = fault;
+      ASSERT_NO_FATAL_FAILURE(expect_both(x, gain)) << fault << " at " << at;
+      ASSERT_NO_FATAL_FAILURE(expect_both(Random(at).normals(150), faulty_gain)) << fault << " at " << at;
+    }
+  }
+  // Without eps a row of zeros, or of what squares to zero, is divided by zero.
+  for (const float value : {0.0f, -0.0f, 1e-30f}) {
+    for (const float eps : {0.0f, 1e-6f}) {
+      ASSERT_NO_FATAL_FAILURE(expect_both(std::vector<float>(150, value), gain, eps)) << value;
+    }
+  }
 }
 
 class RopeTest : public KernelTest {};
