@@ -88,9 +88,7 @@ struct TernaryView {
   [[nodiscard, gnu::always_inline]] std::size_t groups() const {
     return group == 0 ? 1 : round_up(columns, group) / group;
   }
-  [[nodiscard, gnu::always_inline]] std::size_t code_bytes() const {
-    return row_blocks() * block_bytes();
-  }
+  [[nodiscard, gnu::always_inline]] std::size_t code_bytes() const { return row_blocks() * block_bytes(); }
   [[nodiscard, gnu::always_inline]] std::size_t scale_count() const {
     return group == 0 ? 1 : row_blocks() * groups() * kTileRows;
   }

@@ -68,8 +68,8 @@ Result<Activations> Activations::create(const ModelConfig& c, std::size_t batch,
   STERNA_CHECK(floats(a.inverse_scale, batch));
   STERNA_TRY(a.rows,
              AlignedBuffer<std::byte>::create(threads * kBlasRows * c.hidden * sizeof(float), "activations"));
-  STERNA_TRY(a.quantized, AlignedBuffer<std::int8_t>::create(
-                              batch * kernels::padded_columns(widest), "activations"));
+  STERNA_TRY(a.quantized,
+             AlignedBuffer<std::int8_t>::create(batch * kernels::padded_columns(widest), "activations"));
   STERNA_TRY(a.sums, AlignedBuffer<std::int32_t>::create(
                          batch * (kernels::round_up(widest, kernels::kGroupColumns) / kernels::kGroupColumns),
                          "activations"));

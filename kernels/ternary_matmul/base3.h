@@ -97,9 +97,9 @@ struct Base3 {
         prefetch_ahead(at, run.template ahead<blocks>());
         const R bytes = V::load(at);
         const R r = remainder<81>(bytes);
-        const R packed = V::look_up(low, r, high);
+        const R four = V::look_up(low, r, high);
         unrolled<4>([&](auto f) __attribute__((always_inline)) {
-          const R codes = V::both(packed, V::set8(3 << 2 * f));
+          const R codes = V::both(four, V::set8(3 << 2 * f));
           sums[block][f] = V::dot(sums[block][f], codes, V::broadcast4(q + 20 * i + 4 * f));
         });
         sums[block][4] = V::dot(sums[block][4], V::sub8(bytes, r), V::broadcast4(q + 20 * i + 16));
