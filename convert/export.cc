@@ -17,7 +17,6 @@ namespace sterna::convert {
 namespace {
 
 namespace ggml_id = runtime::ggml_id;
-using runtime::Layout;
 using runtime::StoredModel;
 using runtime::TensorSpec;
 

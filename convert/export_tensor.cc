@@ -19,7 +19,6 @@ using kernels::DenseView;
 using kernels::Float16Bits;
 using kernels::kGroupColumns;
 using kernels::TernaryView;
-using runtime::Layout;
 namespace ggml_id = runtime::ggml_id;
 
 bool is_ternary(std::uint32_t type) { return type == ggml_id::tq1_0 || type == ggml_id::tq2_0; }
