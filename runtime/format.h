@@ -47,6 +47,7 @@ enum class Layout : std::uint8_t {
   f16,      // row-major
   bf16,     // row-major
   i8_rows,  // row scales (float32), padded to 64 bytes, then int8 row-major
+  i8_split,  // row scales (float32), padded to 64 bytes, then the codes and bounds of kernels::SplitView
   trit2,    // scales, padded to 64 bytes, then two-bit codes in 16 x 16 tiles (kernels/views.h)
 };
 std::string_view layout_name(Layout layout);
@@ -73,6 +74,7 @@ Result<TensorDescriptor> parse_descriptor(std::string_view json, const std::stri
 
 // Views into the bytes of a tensor, which must be descriptor.bytes() long and 64-byte aligned.
 kernels::TernaryView ternary_view(const TensorDescriptor& descriptor, std::span<const std::byte> bytes);
+kernels::SplitView split_view(const TensorDescriptor& descriptor, std::span<const std::byte> bytes);
 kernels::DenseView dense_view(const TensorDescriptor& descriptor, std::span<const std::byte> bytes);
 
 // CRC-32 as zlib has it; `start` is that of what lies before `bytes`.

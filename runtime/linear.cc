@@ -138,10 +138,10 @@ Status project_dense(const kernels::Kernels& kernels, ThreadPool& pool, Activati
   std::mutex mutex;
   Status first;
   pool.run(w.count(), kernels::kTileRows, [&](std::size_t begin, std::size_t end, std::size_t worker) {
-    // From the file in pieces that the second-level cache holds, and that BLAS takes at once.
-    const std::size_t step = w.in_memory() ? end - begin : Activations::kBlasRows;
+    // From the file, or split, in pieces that the second-level cache holds, and that BLAS takes at once.
+    const std::size_t step = w.in_memory() && !w.is_split() ? end - begin : Activations::kBlasRows;
     for (std::size_t row = begin; row < end; row += step) {
-      const auto piece = w.rows(row, std::min(end, row + step), scratch.worker_rows(worker));
+      const auto piece = w.rows(kernels, row, std::min(end, row + step), scratch.worker_rows(worker));
       if (!piece) {
         const std::lock_guard lock(mutex);
         first = piece.error();

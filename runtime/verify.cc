@@ -1,12 +1,15 @@
 #include "runtime/verify.h"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 #include <vector>
 
+#include "kernels/split_row/pack.h"
 #include "kernels/ternary_matmul/pack.h"
 
 namespace sterna::runtime {
@@ -90,6 +93,26 @@ Status judge(const StoredModel::Tensor& t, std::span<const Slice> slices, const 
   return {};
 }
 
+// The norms of a split matrix decide which of its products are computed, so each must be what the row says.
+Status check_bounds(const StoredModel::Tensor& t, const std::string& where, ThreadPool& pool) {
+  const kernels::SplitView w = split_view(t.descriptor, t.bytes);
+  std::atomic<bool> right{true};
+  pool.run(w.rows, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+    bool all = true;
+    for (std::size_t row = begin; row < end; ++row) {
+      const std::uint8_t* const planes[] = {w.codes + w.plane_at(0, row), w.codes + w.plane_at(1, row),
+                                            w.codes + w.plane_at(2, row)};
+      std::array<float, kernels::kSplitBounds> bounds{};
+      kernels::split_bounds(planes, w.columns, bounds.data());
+      all = all && w.bounds[row] == bounds[0] && w.bounds[w.rows + row] == bounds[1];
+    }
+    if (!all) right = false;
+  });
+  if (right) return {};
+  return fail("{}: tensor '{}' has a bound that is not that of its row; the file is damaged: convert it again",
+              where, t.spec.name);
+}
+
 }  // namespace
 
 Status verify_tensors(const StoredModel& model, const std::string& where, ThreadPool& pool,
@@ -112,6 +135,11 @@ Status verify_tensors(const StoredModel& model, const std::string& where, Thread
     STERNA_CHECK(
         judge(model.tensors[slices[first].tensor], std::span(slices).subspan(first, last - first), where));
     first = last;
+  }
+  for (const StoredModel::Tensor& t : model.tensors) {
+    if (t.descriptor.layout != Layout::i8_split) continue;
+    STERNA_CHECK(check_bounds(t, where, pool));
+    if (after) after(t, t.bytes);
   }
   return {};
 }
