@@ -96,15 +96,16 @@ class TopRows {
     return {first, last};
   }
 
-  // No more than the smallest of the `top` largest logits.
+  // No more than the smallest of the `top` largest logits; where one is not finite, nothing is ruled out.
   Result<float> least_of_top(Rows rows) {
     float* logits = scratch_.chosen_logits.data();
     STERNA_CHECK(on_all_threads(rows.size(), 1, [&](std::size_t begin, std::size_t end, std::size_t worker) {
       return compute(rows.subspan(begin, end - begin), worker, logits + begin);
     }));
-    float least = rows.size() < wanted_ ? kLowest : std::numeric_limits<float>::infinity();
-    for (std::size_t i = 0; i < rows.size(); ++i) least = logits[i] >= least ? least : logits[i];
-    return least;
+    const std::span<const float> of_rows(logits, rows.size());
+    const auto finite = [](float logit) { return std::isfinite(logit); };
+    if (rows.size() < wanted_ || !std::all_of(of_rows.begin(), of_rows.end(), finite)) return kLowest;
+    return *std::min_element(of_rows.begin(), of_rows.end());
   }
 
   // Rows that can reach `least` get their logits, the others -infinity.
