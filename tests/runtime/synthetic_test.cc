@@ -60,7 +60,7 @@ TEST(Benchmark, BytesPerTokenAreThoseOfTheTensors) {
   const std::uint64_t layer =
       (48 + 16 + 16 + 48) * 48 / 4 + (80 + 80) * 48 / 4 + 48 * 80 / 4 + 7 * 4 + 2 * 4 * 48;
   const std::uint64_t head = 300 * (48 + 4);
-  const std::uint64_t row = 48 + 4;
+  const std::uint64_t row = 128 + 4;  // split: a chunk of 128 columns
   const std::uint64_t fixed = 2 * layer + head + row + 4 * 48;
   const std::uint64_t read = head;
   EXPECT_EQ(bytes_per_token(**model, 0, kernels::KvType::f16, read), fixed);
