@@ -106,7 +106,8 @@ Result<Row> measure(const Options& o, const std::shared_ptr<const runtime::Model
              runtime::measure_speed(*session, test, o.repetitions, row.profile ? &*row.profile : nullptr));
   if (test.prompt == 0) {
     // Halfway through the test the context is this deep.
-    row.bytes_per_token = runtime::bytes_per_token(*model, test.depth + test.generate / 2, kv, row.speed.head_bytes);
+    row.bytes_per_token =
+        runtime::bytes_per_token(*model, test.depth + test.generate / 2, kv, row.speed.head_bytes);
   }
   return row;
 }
@@ -324,7 +325,8 @@ Command add_bench(CLI::App& app) {
   app.footer(
       "\nExample:\n  sterna bench model.gguf -p 512 -n 128 -d 0,4096 -t 1,2\n\n"
       "STERNA_ISA forces an instruction set. GB/s: bytes that a decoded token reads, times tokens per "
-      "second. A token asks for the logits that the default sampler looks at, the 40 largest: of an int8 head "
+      "second. A token asks for the logits that the default sampler looks at, the 40 largest: of an int8 "
+      "head "
       "whose bits lie apart that is less than all.");
   return [options] { return run(*options); };
 }

@@ -142,11 +142,11 @@ Status write_dense(const Checkpoint& checkpoint, const StoredTensor& tensor, con
       });
 }
 
-// int8 with one scale per row, scale = max |w| / 127, its bits apart (kernels::SplitView). Two passes, because
-// the scales come first in the file; the low bits and the bounds, three eighths of the whole, come after all
-// high parts and are kept until then.
+// int8 with one scale per row, scale = max |w| / 127, its bits apart (kernels::SplitView). Two passes,
+// because the scales come first in the file; the low bits and the bounds, three eighths of the whole, come
+// after all high parts and are kept until then.
 Status write_split_rows(const Checkpoint& checkpoint, const StoredTensor& tensor, const TensorDescriptor& d,
-                       Checked& out) {
+                        Checked& out) {
   std::vector<float> scales;
   scales.reserve(d.rows);
   STERNA_CHECK(

@@ -55,8 +55,7 @@ SavedTensor saved_tensor(const runtime::Weights& weights, const TensorSpec& spec
   d.name = spec.name;
   d.rows = spec.rows;
   d.columns = spec.columns;
-  const runtime::DenseRows& rows =
-      spec.role == runtime::Role::output ? weights.output : weights.embedding;
+  const runtime::DenseRows& rows = spec.role == runtime::Role::output ? weights.output : weights.embedding;
   if (spec.is_vector()) {
     t.values = bytes_at(runtime::vector_of(weights, spec), d.bytes());
   } else if (spec.is_embedding() && rows.is_split()) {

@@ -14,8 +14,8 @@ class SplitRows {
  public:
   explicit SplitRows(const runtime::TensorDescriptor& descriptor);
 
-  // The high part of this row, until the next call: values round to multiples of `scale`, at most 127 of them.
-  // What comes after all high parts is kept.
+  // The high part of this row, until the next call: values round to multiples of `scale`, at most 127 of
+  // them. What comes after all high parts is kept.
   std::span<const std::byte> add(std::size_t row, std::span<const float> values, float scale);
 
   [[nodiscard]] std::size_t high_bytes() const { return shape_.rows * shape_.high_row_bytes(); }

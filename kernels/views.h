@@ -115,8 +115,8 @@ inline constexpr std::size_t kPlaneChunk = 16;            // bytes of one low bi
 // a chunk:
 //     low four bits  byte j % 64, shift j / 64 * 4
 //     fifth bit      byte j % 16, bit (j / 16 + 4) % 8
-// The high parts of all rows follow each other, then (each padded to 64 bytes) those of a, of b and of c, which
-// have 16 bytes for a chunk in the order of the fifth bit. 64-byte aligned.
+// The high parts of all rows follow each other, then (each padded to 64 bytes) those of a, of b and of c,
+// which have 16 bytes for a chunk in the order of the fifth bit. 64-byte aligned.
 //
 // bounds[row] and bounds[rows + row] are the Euclidean norms, rounded up, of what u alone and u with a leave
 // out of a row: 4 a + 2 b + c - 3.5 and 2 b + c - 1.5 over its columns.

@@ -68,8 +68,8 @@ Result<Activations> Activations::create(const ModelConfig& c, std::size_t batch,
                                       kernels::partial_floats(c.head_dim)));
   STERNA_CHECK(floats(a.dequantized, threads * kBlasRows * widest));
   STERNA_CHECK(floats(a.inverse_scale, batch));
-  STERNA_TRY(a.rows,
-             AlignedBuffer<std::byte>::create(threads * kBlasRows * DenseRows::buffer_bytes(c.hidden), "activations"));
+  STERNA_TRY(a.rows, AlignedBuffer<std::byte>::create(threads * kBlasRows * DenseRows::buffer_bytes(c.hidden),
+                                                      "activations"));
   STERNA_CHECK(floats(a.upper, c.vocab));
   STERNA_CHECK(floats(a.chosen_logits, c.vocab / kTopShare));
   STERNA_TRY(a.chosen, AlignedBuffer<std::uint32_t>::create(c.vocab / kTopShare, "activations"));

@@ -55,10 +55,8 @@ Result<kernels::DenseView> DenseRows::rows(const kernels::Kernels& kernels, std:
   assert(view.rows * row_bytes <= buffer.size());
   view.data = buffer.data();
   if (is_split()) {
-    auto* out = reinterpret_cast<std::int8_t*>(buffer.data());
-    const auto parts = buffer.subspan(view.rows * row_bytes);
-    for (std::size_t row = begin; row < end; ++row, out += row_bytes)
-      STERNA_CHECK(values(kernels, row, parts, out));
+    STERNA_CHECK(values(kernels, begin, end, buffer.subspan(view.rows * row_bytes),
+                        reinterpret_cast<std::int8_t*>(buffer.data())));
     return view;
   }
   STERNA_CHECK(file_->read_at(offset_ + begin * row_bytes, buffer.first(view.rows * row_bytes)));
@@ -79,22 +77,27 @@ Result<const std::uint8_t*> DenseRows::high(std::size_t begin, std::size_t end,
   return codes(split_.high_at(begin), (end - begin) * split_.high_row_bytes(), buffer);
 }
 
-Result<const std::uint8_t*> DenseRows::plane(std::size_t plane, std::size_t row,
+Result<const std::uint8_t*> DenseRows::plane(std::size_t plane, std::size_t begin, std::size_t end,
                                              std::span<std::byte> buffer) const {
-  assert(is_split() && row < split_.rows);
-  return codes(split_.plane_at(plane, row), split_.plane_row_bytes(), buffer);
+  assert(is_split() && begin <= end && end <= split_.rows);
+  return codes(split_.plane_at(plane, begin), (end - begin) * split_.plane_row_bytes(), buffer);
 }
 
-Status DenseRows::values(const kernels::Kernels& kernels, std::size_t row, std::span<std::byte> buffer,
-                         std::int8_t* out) const {
-  kernels::SplitRow parts;
-  STERNA_TRY(parts.high, high(row, row + 1, buffer));
-  if (!in_memory()) buffer = buffer.subspan(split_.high_row_bytes());
+Status DenseRows::values(const kernels::Kernels& kernels, std::size_t begin, std::size_t end,
+                         std::span<std::byte> buffer, std::int8_t* out) const {
+  const std::size_t rows = end - begin;
+  kernels::SplitRow row;
+  STERNA_TRY(row.high, high(begin, end, buffer));
+  if (!in_memory()) buffer = buffer.subspan(rows * split_.high_row_bytes());
   for (std::size_t i = 0; i < kernels::kSplitPlanes; ++i) {
-    STERNA_TRY(parts.planes[i], plane(i, row, buffer));
-    if (!in_memory()) buffer = buffer.subspan(split_.plane_row_bytes());
+    STERNA_TRY(row.planes[i], plane(i, begin, end, buffer));
+    if (!in_memory()) buffer = buffer.subspan(rows * split_.plane_row_bytes());
   }
-  kernels.split_row(parts, split_.columns, out);
+  for (std::size_t r = 0; r < rows; ++r) {
+    kernels.split_row(row, split_.columns, out + r * split_.columns);
+    row.high += split_.high_row_bytes();
+    for (const std::uint8_t*& part : row.planes) part += split_.plane_row_bytes();
+  }
   return {};
 }
 

@@ -50,14 +50,15 @@ class DenseRows {
                                   std::span<std::byte> buffer) const;
   static std::size_t buffer_bytes(std::size_t columns);
 
-  // Parts of split rows: the high parts of [begin, end), or one row's bits of a plane, in `buffer` if they
-  // are in the file.
+  // Parts of the split rows [begin, end), in `buffer` if they are in the file: high parts, or bits of a
+  // plane.
   Result<const std::uint8_t*> high(std::size_t begin, std::size_t end, std::span<std::byte> buffer) const;
-  Result<const std::uint8_t*> plane(std::size_t plane, std::size_t row, std::span<std::byte> buffer) const;
+  Result<const std::uint8_t*> plane(std::size_t plane, std::size_t begin, std::size_t end,
+                                    std::span<std::byte> buffer) const;
 
-  // The int8 values of a split row to `out`, columns() of them.
-  Status values(const kernels::Kernels& kernels, std::size_t row, std::span<std::byte> buffer,
-                std::int8_t* out) const;
+  // The int8 values of the split rows [begin, end) to `out`, columns() for each.
+  Status values(const kernels::Kernels& kernels, std::size_t begin, std::size_t end,
+                std::span<std::byte> buffer, std::int8_t* out) const;
 
  private:
   // Codes of the split matrix from `at` on.

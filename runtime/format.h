@@ -43,12 +43,12 @@ inline constexpr std::string_view chat_template = "tokenizer.chat_template";
 
 // How the bytes of a tensor are arranged.
 enum class Layout : std::uint8_t {
-  f32,      // row-major
-  f16,      // row-major
-  bf16,     // row-major
-  i8_rows,  // row scales (float32), padded to 64 bytes, then int8 row-major
+  f32,       // row-major
+  f16,       // row-major
+  bf16,      // row-major
+  i8_rows,   // row scales (float32), padded to 64 bytes, then int8 row-major
   i8_split,  // row scales (float32), padded to 64 bytes, then the codes and bounds of kernels::SplitView
-  trit2,    // scales, padded to 64 bytes, then two-bit codes in 16 x 16 tiles (kernels/views.h)
+  trit2,     // scales, padded to 64 bytes, then two-bit codes in 16 x 16 tiles (kernels/views.h)
 };
 std::string_view layout_name(Layout layout);
 

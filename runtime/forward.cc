@@ -74,7 +74,8 @@ Status embed(ForwardContext& c, std::span<const TokenId> ids, std::size_t positi
   const std::size_t pairs = c.config.head_dim / 2;
   for (std::size_t t = 0; t < ids.size(); ++t) {
     const auto row = static_cast<std::size_t>(ids[t]);
-    STERNA_TRY(const kernels::DenseView view, c.weights.embedding.rows(c.kernels, row, row + 1, c.act.worker_rows(0)));
+    STERNA_TRY(const kernels::DenseView view,
+               c.weights.embedding.rows(c.kernels, row, row + 1, c.act.worker_rows(0)));
     c.kernels.dense_row(view, 0, c.act.x.data() + t * n);
   }
   for_tokens(c, ids.size(), [&](std::size_t t) {

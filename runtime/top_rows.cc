@@ -66,17 +66,17 @@ class TopRows {
 
   // y = centers, scratch.upper = what the logits are certainly not above.
   Status screen() {
-    return on_all_threads(
-        w_.count(), kernels::kTileRows,
-        [this](std::size_t begin, std::size_t end, std::size_t worker) -> Status {
-          const std::size_t step = w_.in_memory() ? end - begin : Activations::kBlasRows;
-          for (std::size_t row = begin; row < end; row += step) {
-            const std::size_t last = std::min(end, row + step);
-            STERNA_TRY(const std::uint8_t* high, w_.high(row, last, scratch_.worker_rows(worker)));
-            kernels_.screen(w_.split(), high, input_, row, last, y_, scratch_.upper.data());
-          }
-          return {};
-        });
+    return on_all_threads(w_.count(), kernels::kTileRows,
+                          [this](std::size_t begin, std::size_t end, std::size_t worker) -> Status {
+                            const std::size_t step = w_.in_memory() ? end - begin : Activations::kBlasRows;
+                            for (std::size_t row = begin; row < end; row += step) {
+                              const std::size_t last = std::min(end, row + step);
+                              STERNA_TRY(const std::uint8_t* high,
+                                         w_.high(row, last, scratch_.worker_rows(worker)));
+                              kernels_.screen(w_.split(), high, input_, row, last, y_, scratch_.upper.data());
+                            }
+                            return {};
+                          });
   }
 
   // The rows with the `top` largest centers; fewer where these are not numbers.
@@ -146,7 +146,7 @@ class TopRows {
     const kernels::SplitView& w = w_.split();
     std::size_t left = 0;
     for (const std::uint32_t row : rows) {
-      STERNA_TRY(const std::uint8_t* plane, w_.plane(level - 1, row, scratch_.worker_rows(worker)));
+      STERNA_TRY(const std::uint8_t* plane, w_.plane(level - 1, row, row + 1, scratch_.worker_rows(worker)));
       const float bound = level == 1 ? w.bounds[w.rows + row] : 0.0F;
       float& upper = scratch_.upper.data()[row];
       kernels_.screen_plane(plane, w.columns, input_, level, {w.row_scales[row], bound}, y_ + row, &upper);
@@ -168,8 +168,10 @@ class TopRows {
       const Rows batch = rows.subspan(first, std::min(kBatch, rows.size() - first));
       std::array<float, kBatch> scales{};
       for (std::size_t i = 0; i < batch.size(); ++i) {
-        STERNA_CHECK(w_.values(kernels_, batch[i], buffer.subspan(kBatch * columns), values + i * columns));
-        scales[i] = w_.split().row_scales[batch[i]];
+        const std::uint32_t row = batch[i];
+        STERNA_CHECK(
+            w_.values(kernels_, row, row + 1, buffer.subspan(kBatch * columns), values + i * columns));
+        scales[i] = w_.split().row_scales[row];
       }
       const kernels::DenseView view{batch.size(), columns, kernels::DenseType::i8, values, scales.data()};
       kernels_.dense_matmul(view, x_, 1, columns, 0, batch.size(), out + first, batch.size());

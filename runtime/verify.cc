@@ -109,8 +109,9 @@ Status check_bounds(const StoredModel::Tensor& t, const std::string& where, Thre
     if (!all) right = false;
   });
   if (right) return {};
-  return fail("{}: tensor '{}' has a bound that is not that of its row; the file is damaged: convert it again",
-              where, t.spec.name);
+  return fail(
+      "{}: tensor '{}' has a bound that is not that of its row; the file is damaged: convert it again", where,
+      t.spec.name);
 }
 
 }  // namespace

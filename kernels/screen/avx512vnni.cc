@@ -18,8 +18,8 @@ struct ScreenOps<Isa::avx512vnni> {
 };
 
 template void screen<Isa::avx512vnni>(const SplitView&, const std::uint8_t*, const ScreenInput&, std::size_t,
-                              std::size_t, float*, float*);
-template void screen_plane<Isa::avx512vnni>(const std::uint8_t*, std::size_t, const ScreenInput&, std::size_t, ScreenRow,
-                                    float*, float*);
+                                      std::size_t, float*, float*);
+template void screen_plane<Isa::avx512vnni>(const std::uint8_t*, std::size_t, const ScreenInput&, std::size_t,
+                                            ScreenRow, float*, float*);
 
 }  // namespace sterna::kernels

@@ -21,8 +21,8 @@ struct ScreenOps<Isa::avxvnni> {
 };
 
 template void screen<Isa::avxvnni>(const SplitView&, const std::uint8_t*, const ScreenInput&, std::size_t,
-                              std::size_t, float*, float*);
-template void screen_plane<Isa::avxvnni>(const std::uint8_t*, std::size_t, const ScreenInput&, std::size_t, ScreenRow,
-                                    float*, float*);
+                                   std::size_t, float*, float*);
+template void screen_plane<Isa::avxvnni>(const std::uint8_t*, std::size_t, const ScreenInput&, std::size_t,
+                                         ScreenRow, float*, float*);
 
 }  // namespace sterna::kernels

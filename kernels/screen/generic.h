@@ -86,8 +86,7 @@ void screen_plane(const std::uint8_t* plane, std::size_t columns, const ScreenIn
   // A bit of level 1 moves the centre by +-2, one of level 2 by +-1; the sums are of 16 times the bits.
   const std::int64_t sixteen = screen_total(sums) - 8 * x.sum;
   const double weight = level == 1 ? 0.25 : 0.125;
-  const double moved =
-      static_cast<double>(row.scale) * (x.scale * (weight * static_cast<double>(sixteen)));
+  const double moved = static_cast<double>(row.scale) * (x.scale * (weight * static_cast<double>(sixteen)));
   *center = static_cast<float>(static_cast<double>(*center) + moved);
   *upper = screen_upper<isa>(*center, x, level, row);
 }

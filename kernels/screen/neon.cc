@@ -23,8 +23,8 @@ struct ScreenOps<Isa::neon> {
 };
 
 template void screen<Isa::neon>(const SplitView&, const std::uint8_t*, const ScreenInput&, std::size_t,
-                              std::size_t, float*, float*);
-template void screen_plane<Isa::neon>(const std::uint8_t*, std::size_t, const ScreenInput&, std::size_t, ScreenRow,
-                                    float*, float*);
+                                std::size_t, float*, float*);
+template void screen_plane<Isa::neon>(const std::uint8_t*, std::size_t, const ScreenInput&, std::size_t,
+                                      ScreenRow, float*, float*);
 
 }  // namespace sterna::kernels

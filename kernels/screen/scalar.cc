@@ -18,8 +18,8 @@ struct ScreenOps<Isa::scalar> {
 };
 
 template void screen<Isa::scalar>(const SplitView&, const std::uint8_t*, const ScreenInput&, std::size_t,
-                              std::size_t, float*, float*);
-template void screen_plane<Isa::scalar>(const std::uint8_t*, std::size_t, const ScreenInput&, std::size_t, ScreenRow,
-                                    float*, float*);
+                                  std::size_t, float*, float*);
+template void screen_plane<Isa::scalar>(const std::uint8_t*, std::size_t, const ScreenInput&, std::size_t,
+                                        ScreenRow, float*, float*);
 
 }  // namespace sterna::kernels

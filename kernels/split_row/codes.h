@@ -1,6 +1,6 @@
-// The bits of a split row in registers: 128 columns of a chunk as kVectors of kBytes columns each. The vectors
-// are the compilers' own, so that one source serves every width; what has no operator (the same 16 bytes in
-// every part of a register) is in the file of the instruction set.
+// The bits of a split row in registers: 128 columns of a chunk as kVectors of kBytes columns each. The
+// vectors are the compilers' own, so that one source serves every width; what has no operator (the same 16
+// bytes in every part of a register) is in the file of the instruction set.
 #pragma once
 
 #include "kernels/lanes/lanes.h"

@@ -11,6 +11,11 @@ template <Isa isa>
                                                std::int8_t* out) {
   using Codes = SplitCodes<isa>;
   using Words = typename Codes::Words;
+  prefetch_ahead(row.high + chunk * 64);  // rows that follow each other are read so
+  if (chunk % 4 == 0) {
+    prefetch_ahead(row.high + chunks * 64 + chunk * kPlaneChunk);
+    for (const std::uint8_t* plane : row.planes) prefetch_ahead(plane + chunk * kPlaneChunk);
+  }
   typename Codes::Bytes u[Codes::kVectors];
   Codes::high(row.high + chunk * 64, row.high + chunks * 64 + chunk * kPlaneChunk, u);
   Words planes[kSplitPlanes];

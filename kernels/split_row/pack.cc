@@ -26,7 +26,7 @@ float root_above(double squares) { return static_cast<float>(std::sqrt(squares) 
 }  // namespace
 
 void pack_split_row(const std::int8_t* values, std::size_t columns, std::uint8_t* high,
-           std::uint8_t* const (&planes)[kSplitPlanes]) {
+                    std::uint8_t* const (&planes)[kSplitPlanes]) {
   const std::size_t chunks = round_up(columns, kSplitColumns) / kSplitColumns;
   std::uint8_t* fifths = high + chunks * 64;
   std::memset(high, 0, chunks * kHighChunk);

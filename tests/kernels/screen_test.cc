@@ -15,7 +15,9 @@ using Values = std::vector<std::int8_t>;
 class SplitMatrix {
  public:
   SplitMatrix(const Values& values, std::size_t columns, const std::vector<float>& scales)
-      : scales_(scales), bounds_(scales.size() * kSplitBounds), codes_(shape(scales.size(), columns).code_bytes()) {
+      : scales_(scales),
+        bounds_(scales.size() * kSplitBounds),
+        codes_(shape(scales.size(), columns).code_bytes()) {
     view_ = shape(scales.size(), columns);
     view_.row_scales = scales_.data();
     view_.codes = codes_.data();

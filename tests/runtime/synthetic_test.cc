@@ -66,7 +66,8 @@ TEST(Benchmark, BytesPerTokenAreThoseOfTheTensors) {
   EXPECT_EQ(bytes_per_token(**model, 0, kernels::KvType::f16, read), fixed);
   EXPECT_EQ(bytes_per_token(**model, 10, kernels::KvType::f16, read), fixed + 10 * 2 * 2 * 16 * 2);
   EXPECT_EQ(bytes_per_token(**model, 10, kernels::KvType::f32, read), fixed + 10 * 2 * 2 * 16 * 4);
-  EXPECT_EQ(bytes_per_token(**model, 10, kernels::KvType::i8, read), fixed + 10 * 2 * 2 * (64 + 4));  // padded rows
+  EXPECT_EQ(bytes_per_token(**model, 10, kernels::KvType::i8, read),
+            fixed + 10 * 2 * 2 * (64 + 4));  // padded rows
 }
 
 TEST(Benchmark, MeasuresEveryRepetitionAndLeavesTheDepth) {

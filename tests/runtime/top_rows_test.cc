@@ -83,12 +83,10 @@ Activations activations(const Head& head, std::size_t threads) {
   return *std::move(act);
 }
 
-bool same(float a, float b) {
-  return (std::isnan(a) && std::isnan(b)) || std::memcmp(&a, &b, sizeof a) == 0;
-}
+bool same(float a, float b) { return (std::isnan(a) && std::isnan(b)) || std::memcmp(&a, &b, sizeof a) == 0; }
 
-// Every logit that is among the `top` largest, or equals the smallest of them, must be there with its bits; the
-// others are -infinity or their own. Returns the rows computed.
+// Every logit that is among the `top` largest, or equals the smallest of them, must be there with its bits;
+// the others are -infinity or their own. Returns the rows computed.
 std::size_t expect_top(Head& head, const std::vector<float>& x, std::size_t top) {
   const std::size_t rows = head.scales.size();
   std::size_t computed = 0;
@@ -174,8 +172,8 @@ TEST(TopRows, AFaultShowsAsItDoesInTheWholeHead) {
   }
 }
 
-// From a file that was not verified. The sampler passes over infinity, so the largest finite logit must be there
-// as well, and must meet NaN.
+// From a file that was not verified. The sampler passes over infinity, so the largest finite logit must be
+// there as well, and must meet NaN.
 TEST(TopRows, AScaleThatIsNotFiniteHidesNoRow) {
   const auto x = random_x(64, 1);
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity}) {
@@ -235,7 +233,7 @@ TEST(TopRows, TextsAreThoseOfTheWholeHead) {
   Head head(split.rows, split.columns);
   std::vector<std::byte> buffer(DenseRows::buffer_bytes(split.columns));
   for (std::size_t row = 0; row < split.rows; ++row) {
-    ASSERT_TRUE(other->weights.embedding.values(testing::test_kernels(), row, buffer,
+    ASSERT_TRUE(other->weights.embedding.values(testing::test_kernels(), row, row + 1, buffer,
                                                 head.values.data() + row * split.columns));
   }
   head.scales.assign(split.row_scales, split.row_scales + split.rows);
