@@ -161,12 +161,12 @@ Status write_split_rows(const Checkpoint& checkpoint, const StoredTensor& tensor
   STERNA_CHECK(out.write(std::as_bytes(std::span(scales))));
   STERNA_CHECK(out.pad(scales.size() * sizeof(float)));
   SplitRows split(d);
-  STERNA_CHECK(for_chunks(
-      checkpoint, tensor, d.columns, [&](std::size_t row, std::span<const float> values) -> Status {
-        for (std::size_t at = 0; at < values.size(); at += d.columns, ++row)
-          STERNA_CHECK(out.write(split.add(row, values.subspan(at, d.columns), scales[row])));
-        return {};
-      }));
+  const auto add = [&](std::size_t row, std::span<const float> values) -> Status {
+    for (std::size_t at = 0; at < values.size(); at += d.columns, ++row)
+      STERNA_CHECK(out.write(split.add(row, values.subspan(at, d.columns), scales[row])));
+    return {};
+  };
+  STERNA_CHECK(for_chunks(checkpoint, tensor, d.columns, add));
   STERNA_CHECK(out.pad(split.high_bytes()));
   return out.write(split.rest());
 }
