@@ -122,10 +122,9 @@ void bench_screen(benchmark::State& state, const Kernels& k) {
   screen<Isa::scalar>(w, w.codes, input, 0, scalar.size(), scalar.data(), above.data());
   right = right && std::equal(scalar.begin(), scalar.end(), center.begin()) &&
           std::equal(above.begin(), above.end(), upper.begin());
-  time_kernel(
-      state,
-      {static_cast<double>(w.rows * w.columns), static_cast<double>(w.rows * w.high_row_bytes())}, right,
-      run);
+  time_kernel(state,
+              {static_cast<double>(w.rows * w.columns), static_cast<double>(w.rows * w.high_row_bytes())},
+              right, run);
 }
 
 }  // namespace

@@ -99,7 +99,8 @@ bool prepare_screen_input(const float* x, std::size_t columns, std::int8_t* q, S
     chunk[kSplitColumns] = static_cast<std::int8_t>(n - 256 * hi);
   }
   const auto n = static_cast<double>(columns);
-  const double roundings = 1.01 * (static_cast<double>((columns + 15) / 16) + 6) * 0x1p-24;
+  const std::size_t additions = (columns + 15) / 16;
+  const double roundings = 1.01 * (static_cast<double>(additions) + 6) * 0x1p-24;
   // Sums in double: 2^16 terms, each rounding by 2^-53 of at most `magnitude`.
   const double constant =
       128 * (lost + magnitude * (roundings + 0x1p-36) + 0x1p-21 * scale * static_cast<double>(total));
