@@ -115,6 +115,33 @@ void bench_dense(benchmark::State& state, const Kernels& k, DenseType type, std:
               run);
 }
 
+// The high bits of an int8 head; a wrong result is one that the scalar kernel does not have.
+void bench_screen(benchmark::State& state, const Kernels& k) {
+  SplitView w;
+  w.rows = 4096;
+  w.columns = 2560;
+  const std::vector<float> x = normals(w.columns);
+  const std::vector<float> scales = normals(w.rows);
+  const std::vector<float> bounds(w.rows * kSplitBounds, 116.0F);
+  std::vector<std::uint8_t> codes(w.code_bytes());
+  for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::uint8_t>(i * 7);
+  w.row_scales = scales.data();
+  w.codes = codes.data();
+  w.bounds = bounds.data();
+  std::vector<std::int8_t> q(screen_input_bytes(w.columns));
+  ScreenInput input;
+  bool right = prepare_screen_input(x.data(), x.size(), q.data(), input);
+  std::vector<float> center(w.rows), upper(w.rows), scalar(101), above(101);
+  const auto run = [&] { k.screen(w, w.codes, input, 0, w.rows, center.data(), upper.data()); };
+  run();
+  screen<Isa::scalar>(w, w.codes, input, 0, scalar.size(), scalar.data(), above.data());
+  right = right && std::equal(scalar.begin(), scalar.end(), center.begin()) &&
+          std::equal(above.begin(), above.end(), upper.begin());
+  time_kernel(state,
+              {static_cast<double>(w.rows * w.columns), static_cast<double>(w.rows * w.high_row_bytes())},
+              right, run);
+}
+
 }  // namespace
 
 void register_matrices(const Kernels& k) {
@@ -134,6 +161,7 @@ void register_matrices(const Kernels& k) {
       }
     }
   }
+  add_benchmark(name_of({"screen", k.name}), [&k](benchmark::State& state) { bench_screen(state, k); });
   const char* const type_names[] = {"f32", "f16", "bf16", "i8"};
   for (const DenseType type : {DenseType::f32, DenseType::f16, DenseType::bf16, DenseType::i8}) {
     for (const std::size_t tokens : {1, 4}) {

@@ -9,6 +9,7 @@
 #include "convert/hf_names.h"
 #include "convert/matrix_source.h"
 #include "convert/packed_matrix.h"
+#include "convert/split_rows.h"
 #include "convert/ternarize.h"
 #include "convert/trained.h"
 
@@ -32,7 +33,7 @@ Layout embedding_layout(EmbeddingForm form, DType type) {
     case EmbeddingForm::bf16:
       return Layout::bf16;
     case EmbeddingForm::int8:
-      return Layout::i8_rows;
+      return Layout::i8_split;
   }
   return Layout::f32;
 }
@@ -141,9 +142,11 @@ Status write_dense(const Checkpoint& checkpoint, const StoredTensor& tensor, con
       });
 }
 
-// int8 with one scale per row, scale = max |w| / 127. Two passes, because the scales come first in the file.
-Status write_int8_rows(const Checkpoint& checkpoint, const StoredTensor& tensor, const TensorDescriptor& d,
-                       Checked& out) {
+// int8 with one scale per row, scale = max |w| / 127, its bits apart (kernels::SplitView). Two passes,
+// because the scales come first in the file; the low bits and the bounds, three eighths of the whole, come
+// after all high parts and are kept until then.
+Status write_split_rows(const Checkpoint& checkpoint, const StoredTensor& tensor, const TensorDescriptor& d,
+                        Checked& out) {
   std::vector<float> scales;
   scales.reserve(d.rows);
   STERNA_CHECK(
@@ -157,17 +160,15 @@ Status write_int8_rows(const Checkpoint& checkpoint, const StoredTensor& tensor,
       }));
   STERNA_CHECK(out.write(std::as_bytes(std::span(scales))));
   STERNA_CHECK(out.pad(scales.size() * sizeof(float)));
-  std::vector<std::int8_t> quantized;
-  return for_chunks(checkpoint, tensor, d.columns,
-                    [&](std::size_t row, std::span<const float> values) -> Status {
-                      quantized.resize(values.size());
-                      for (std::size_t i = 0; i < values.size(); ++i) {
-                        const float scale = scales[row + i / d.columns];
-                        const float q = scale == 0.0F ? 0.0F : std::nearbyint(values[i] / scale);
-                        quantized[i] = static_cast<std::int8_t>(std::clamp(q, -127.0F, 127.0F));
-                      }
-                      return out.write(std::as_bytes(std::span(quantized)));
-                    });
+  SplitRows split(d);
+  const auto add = [&](std::size_t row, std::span<const float> values) -> Status {
+    for (std::size_t at = 0; at < values.size(); at += d.columns, ++row)
+      STERNA_CHECK(out.write(split.add(row, values.subspan(at, d.columns), scales[row])));
+    return {};
+  };
+  STERNA_CHECK(for_chunks(checkpoint, tensor, d.columns, add));
+  STERNA_CHECK(out.pad(split.high_bytes()));
+  return out.write(split.rest());
 }
 
 Status write_packed(const PackedMatrix& matrix, runtime::Storage storage, runtime::ThreadPool& pool,
@@ -230,8 +231,8 @@ Result<Encoded> encode_tensor(const Checkpoint& checkpoint, const HfModel& model
     case Layout::trit2:
       STERNA_CHECK(write_linear(checkpoint, model, spec, *tensor, options, pool, encoded, out));
       break;
-    case Layout::i8_rows:
-      STERNA_CHECK(write_int8_rows(checkpoint, *tensor, d, out));
+    case Layout::i8_split:
+      STERNA_CHECK(write_split_rows(checkpoint, *tensor, d, out));
       break;
     default:
       STERNA_CHECK(spec.is_vector() ? write_vector(checkpoint, model, spec, *tensor, out)

@@ -10,6 +10,7 @@
 
 #include "convert/ggml_blocks.h"
 #include "kernels/lanes/half.h"
+#include "kernels/split_row/split_row.h"
 #include "kernels/ternary_matmul/pack.h"
 
 namespace sterna::convert {
@@ -50,7 +51,20 @@ void dense_row(const DenseView& w, std::size_t row, std::span<float> out) {
   }
 }
 
+void split_row(const kernels::SplitView& w, std::size_t row, std::span<float> out) {
+  const kernels::SplitRow parts{
+      w.codes + w.high_at(row),
+      {w.codes + w.plane_at(0, row), w.codes + w.plane_at(1, row), w.codes + w.plane_at(2, row)}};
+  std::vector<std::int8_t> values(w.columns);
+  kernels::split_row<kernels::Isa::scalar>(parts, w.columns, values.data());
+  for (std::size_t c = 0; c < out.size(); ++c) out[c] = w.row_scales[row] * static_cast<float>(values[c]);
+}
+
 void float_row(const runtime::StoredModel::Tensor& t, std::size_t row, std::span<float> out) {
+  if (t.descriptor.layout == runtime::Layout::i8_split) {
+    split_row(runtime::split_view(t.descriptor, t.bytes), row, out);
+    return;
+  }
   if (!runtime::is_ternary(t.descriptor.layout)) {
     dense_row(runtime::dense_view(t.descriptor, t.bytes), row, out);
     return;

@@ -85,7 +85,8 @@ void add_tensor(GgufHeader& header, const TensorDescriptor& d, std::uint64_t off
   const std::uint64_t blob[] = {d.bytes()};
   const std::uint64_t matrix[] = {d.columns, d.rows};
   const std::uint64_t vector[] = {d.columns};
-  const bool is_blob = runtime::is_ternary(d.layout) || d.layout == Layout::i8_rows;
+  const bool is_blob =
+      runtime::is_ternary(d.layout) || d.layout == Layout::i8_rows || d.layout == Layout::i8_split;
   const std::uint32_t type = is_blob                    ? runtime::ggml_id::i8
                              : d.layout == Layout::f16  ? runtime::ggml_id::f16
                              : d.layout == Layout::bf16 ? runtime::ggml_id::bf16

@@ -19,11 +19,12 @@ using runtime::TensorSpec;
 
 constexpr std::size_t kChunkBytes = 8U << 20;  // between two looks at `cancelled`
 
-// A tensor as the file holds it: scales, zeros up to a multiple of 64, and the rest.
+// A tensor as the file holds it: scales, zeros up to a multiple of 64, and the rest in up to two pieces.
 struct SavedTensor {
   TensorDescriptor descriptor;
   std::span<const std::byte> scales;
   std::span<const std::byte> values;
+  std::span<const std::byte> bounds;  // of split rows
 };
 
 std::span<const std::byte> bytes_at(const void* data, std::uint64_t size) {
@@ -54,8 +55,14 @@ SavedTensor saved_tensor(const runtime::Weights& weights, const TensorSpec& spec
   d.name = spec.name;
   d.rows = spec.rows;
   d.columns = spec.columns;
+  const runtime::DenseRows& rows = spec.role == runtime::Role::output ? weights.output : weights.embedding;
   if (spec.is_vector()) {
     t.values = bytes_at(runtime::vector_of(weights, spec), d.bytes());
+  } else if (spec.is_embedding() && rows.is_split()) {
+    d.layout = Layout::i8_split;
+    t.scales = bytes_at(rows.split().row_scales, d.scale_bytes());
+    t.values = bytes_at(rows.split().codes, rows.split().code_bytes());
+    t.bounds = bytes_at(rows.split().bounds, rows.count() * kernels::kSplitBounds * sizeof(float));
   } else {
     const runtime::Matrix matrix = runtime::matrix_of(weights, spec);
     d.layout = layout_of(matrix);
@@ -72,6 +79,7 @@ SavedTensor saved_tensor(const runtime::Weights& weights, const TensorSpec& spec
   d.crc32 = runtime::crc32_of(t.scales);
   d.crc32 = runtime::crc32_of(padding(t.scales.size()), d.crc32);
   d.crc32 = runtime::crc32_of(t.values, d.crc32);
+  d.crc32 = runtime::crc32_of(t.bounds, d.crc32);
   return t;
 }
 
@@ -103,6 +111,7 @@ Result<std::uint64_t> save_model(const runtime::Model::Parts& parts, const std::
       if (progress) progress({file.position(), head.size() + end, t.descriptor.name});
       STERNA_CHECK(file.write(t.values.subspan(at, std::min(kChunkBytes, t.values.size() - at))));
     }
+    STERNA_CHECK(file.write(t.bounds));
     STERNA_CHECK(file.write(padding(file.position())));
   }
   const std::uint64_t size = file.position();

@@ -127,4 +127,53 @@ struct DenseView {
   }
 };
 
+inline constexpr std::size_t kSplitColumns = 128;         // columns of one chunk of a split row
+inline constexpr std::size_t kSplitMaxColumns = 1 << 16;  // bounds the sums of screen.h
+inline constexpr std::size_t kSplitPlanes = 3;            // low bits, in planes of their own
+inline constexpr std::size_t kSplitBounds = 2;            // norms of a row, see below
+inline constexpr std::size_t kHighChunk = 80;             // bytes of the high five bits of a chunk
+inline constexpr std::size_t kPlaneChunk = 16;            // bytes of one low bit of a chunk
+
+// An int8 matrix whose bits lie apart ("i8-split"), so that its largest products can be found without all of
+// them (screen/screen.h). The weight at (row, column) is row_scales[row] * v, -127 <= v <= 127, and
+//     v + 128 = 8 u + 4 a + 2 b + c,   0 <= u <= 31,   a, b, c in {0, 1}
+// Columns are padded to chunks of 128 with zero bits. The high part of a row is, for all its chunks, 64 bytes
+// of the low four bits of u, and after those, for all its chunks, 16 bytes of its fifth bit. With column j of
+// a chunk:
+//     low four bits  byte j % 64, shift j / 64 * 4
+//     fifth bit      byte j % 16, bit (j / 16 + 4) % 8
+// The high parts of all rows follow each other, then (each padded to 64 bytes) those of a, of b and of c,
+// which have 16 bytes for a chunk in the order of the fifth bit. 64-byte aligned.
+//
+// bounds[row] and bounds[rows + row] are the Euclidean norms, rounded up, of what u alone and u with a leave
+// out of a row: 4 a + 2 b + c - 3.5 and 2 b + c - 1.5 over its columns.
+struct SplitView {
+  std::size_t rows = 0;
+  std::size_t columns = 0;  // 1 .. kSplitMaxColumns
+  const float* row_scales = nullptr;
+  const std::uint8_t* codes = nullptr;
+  const float* bounds = nullptr;
+
+  [[nodiscard, gnu::always_inline]] std::size_t chunks() const {
+    return round_up(columns, kSplitColumns) / kSplitColumns;
+  }
+  [[nodiscard, gnu::always_inline]] std::size_t high_row_bytes() const { return chunks() * kHighChunk; }
+  [[nodiscard, gnu::always_inline]] std::size_t plane_row_bytes() const { return chunks() * kPlaneChunk; }
+  // From `codes` on: where the high part of a row is, and its bits of plane 0 (a), 1 (b) or 2 (c).
+  [[nodiscard, gnu::always_inline]] std::size_t high_at(std::size_t row) const {
+    return row * high_row_bytes();
+  }
+  [[nodiscard, gnu::always_inline]] std::size_t plane_at(std::size_t plane, std::size_t row) const {
+    return round_up(rows * high_row_bytes(), 64) + plane * round_up(rows * plane_row_bytes(), 64) +
+           row * plane_row_bytes();
+  }
+  [[nodiscard, gnu::always_inline]] std::size_t code_bytes() const { return plane_at(kSplitPlanes, 0); }
+};
+
+// The parts of one row, wherever they are.
+struct SplitRow {
+  const std::uint8_t* high = nullptr;
+  const std::uint8_t* planes[kSplitPlanes] = {};
+};
+
 }  // namespace sterna::kernels

@@ -5,6 +5,8 @@
 #include <numbers>
 
 #include "kernels/attention/attention.h"
+#include "kernels/screen/screen.h"
+#include "runtime/dense_rows.h"
 
 namespace sterna::runtime {
 namespace {
@@ -66,8 +68,13 @@ Result<Activations> Activations::create(const ModelConfig& c, std::size_t batch,
                                       kernels::partial_floats(c.head_dim)));
   STERNA_CHECK(floats(a.dequantized, threads * kBlasRows * widest));
   STERNA_CHECK(floats(a.inverse_scale, batch));
-  STERNA_TRY(a.rows,
-             AlignedBuffer<std::byte>::create(threads * kBlasRows * c.hidden * sizeof(float), "activations"));
+  STERNA_TRY(a.rows, AlignedBuffer<std::byte>::create(threads * kBlasRows * DenseRows::buffer_bytes(c.hidden),
+                                                      "activations"));
+  STERNA_CHECK(floats(a.upper, c.vocab));
+  STERNA_CHECK(floats(a.chosen_logits, c.vocab / kTopShare));
+  STERNA_TRY(a.chosen, AlignedBuffer<std::uint32_t>::create(c.vocab / kTopShare, "activations"));
+  STERNA_TRY(a.head_input,
+             AlignedBuffer<std::int8_t>::create(kernels::screen_input_bytes(c.hidden), "activations"));
   STERNA_TRY(a.quantized,
              AlignedBuffer<std::int8_t>::create(batch * kernels::padded_columns(widest), "activations"));
   STERNA_TRY(a.sums, AlignedBuffer<std::int32_t>::create(

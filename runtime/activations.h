@@ -11,6 +11,14 @@
 
 namespace sterna::runtime {
 
+// What a product with the head read, in rows: the high part of all of them if it was screened; beside that so
+// many single planes, and so many whole rows.
+struct HeadReads {
+  bool screened = false;
+  std::size_t planes = 0;
+  std::size_t rows = 0;
+};
+
 struct Activations {
   static Result<Activations> create(const ModelConfig& config, std::size_t batch, std::size_t context,
                                     std::size_t threads);
@@ -35,12 +43,21 @@ struct Activations {
                                      // head_dim + 2] of attention.h
   AlignedBuffer<float> dequantized;  // [threads, kBlasRows, widest input], float copies of weights for BLAS
 
-  AlignedBuffer<std::byte> rows;  // [threads, kBlasRows, hidden] of up to 4 bytes, rows from the file
+  AlignedBuffer<std::byte> rows;  // [threads, kBlasRows] of DenseRows::buffer_bytes()
 
   AlignedBuffer<std::int8_t> quantized;  // [B, widest input padded to 16]
   AlignedBuffer<std::int32_t> sums;      // [B, groups of 128 of the widest input]
   AlignedBuffer<float> inverse_scale;    // [B]
 
+  // For the head in two passes (top_rows.h).
+  AlignedBuffer<float> upper;             // [vocab]
+  AlignedBuffer<std::uint32_t> chosen;    // [vocab / kTopShare], and the logits of these rows:
+  AlignedBuffer<float> chosen_logits;     // the same
+  AlignedBuffer<std::int8_t> head_input;  // of kernels::ScreenInput
+  HeadReads head_reads;
+  std::size_t screen_pause = 0;  // products that go without screening
+
+  static constexpr std::size_t kTopShare = 8;
   static constexpr std::size_t kPartialTokens = 8;
   static constexpr std::size_t kBlasRows = 64;
   [[nodiscard]] float* worker_copy(std::size_t worker) {

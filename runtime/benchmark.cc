@@ -6,6 +6,9 @@
 #include <cmath>
 #include <numeric>
 
+#include "runtime/sampler.h"
+#include "runtime/top_rows.h"
+
 namespace sterna::runtime {
 namespace {
 
@@ -16,12 +19,19 @@ std::vector<TokenId> some_tokens(std::size_t n, std::uint32_t vocab) {
   return ids;
 }
 
-Result<double> seconds_of(Session& session, const SpeedTest& test, std::span<const TokenId> ids) {
+// What is read of the head is added to `read`.
+Result<double> seconds_of(Session& session, const SpeedTest& test, std::span<const TokenId> ids,
+                          SpeedResult& read) {
+  constexpr LogitsNeed kNeed{SamplingOptions().top_k};
   session.rewind(test.depth);
   const auto start = std::chrono::steady_clock::now();
-  if (test.prompt > 0) STERNA_CHECK(session.append(ids.first(test.prompt)));
-  for (std::size_t i = 0; i < test.generate; ++i)
-    STERNA_CHECK(session.append(ids.subspan(test.prompt + i, 1)));
+  if (test.prompt > 0) STERNA_CHECK(session.append(ids.first(test.prompt), kNeed));
+  for (std::size_t i = 0; i < test.generate; ++i) {
+    STERNA_CHECK(session.append(ids.subspan(test.prompt + i, 1), kNeed));
+    read.head_rows += static_cast<double>(session.head_reads().rows);
+    read.head_bytes +=
+        static_cast<double>(bytes_read(session.model().weights().output, session.head_reads()));
+  }
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
@@ -60,31 +70,33 @@ Result<SpeedResult> measure_speed(Session& session, const SpeedTest& test, std::
   const std::vector<TokenId> ids = some_tokens(test.tokens(), vocab);
   session.rewind(0);
   if (!before.empty()) STERNA_CHECK(session.append(before));
-  STERNA_TRY(const double warm_up, seconds_of(session, test, ids));
-  static_cast<void>(warm_up);
   SpeedResult result;
+  STERNA_TRY(const double warm_up, seconds_of(session, test, ids, result));
+  static_cast<void>(warm_up);
+  result = {};
   for (std::size_t i = 0; i < repetitions; ++i) {
-    STERNA_TRY(const double seconds, seconds_of(session, test, ids));
+    STERNA_TRY(const double seconds, seconds_of(session, test, ids, result));
     result.tokens_per_second.push_back(static_cast<double>(test.tokens()) / seconds);
   }
+  if (test.generate > 0) {
+    result.head_rows /= static_cast<double>(repetitions * test.generate);
+    result.head_bytes /= static_cast<double>(repetitions * test.generate);
+  }
   if (profile != nullptr) {
+    SpeedResult unused;
     session.set_profile(profile);
-    const Result<double> profiled = seconds_of(session, test, ids);
+    const Result<double> profiled = seconds_of(session, test, ids, unused);
     session.set_profile(nullptr);
     if (!profiled) return profiled.error();
   }
   return result;
 }
 
-std::uint64_t bytes_per_token(const Model& model, std::size_t depth, kernels::KvType kv) {
+std::uint64_t bytes_per_token(const Model& model, std::size_t depth, kernels::KvType kv, double head_bytes) {
   const ModelConfig& c = model.config();
   const Weights& w = model.weights();
-  const auto rows_of = [](const DenseRows& matrix, std::size_t rows) {
-    return std::uint64_t{rows} *
-           (matrix.columns() * kernels::dense_bytes(matrix.type()) + (matrix.has_scales() ? 4 : 0));
-  };
   std::uint64_t bytes =
-      rows_of(w.embedding, 1) + rows_of(w.output, w.output.count()) + std::uint64_t{4} * c.hidden;
+      w.embedding.row_bytes() + static_cast<std::uint64_t>(head_bytes) + std::uint64_t{4} * c.hidden;
   for (const LayerWeights& layer : w.layers) {
     for (const Linear* linear :
          {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {

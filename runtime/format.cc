@@ -14,10 +14,9 @@ namespace {
 using nlohmann::json;
 
 constexpr std::pair<Layout, std::string_view> kLayouts[] = {
-    {Layout::f32, "f32"},           {Layout::f16, "f16"},
-    {Layout::bf16, "bf16"},         {Layout::i8_rows, "i8-rows"},
-    {Layout::trit2, "trit2-16x16"}, {Layout::base3, "base3-16x20"},
-    {Layout::pairs, "pairs-16x16"}, {Layout::triples, "triples-16x32"},
+    {Layout::f32, "f32"},           {Layout::f16, "f16"},           {Layout::bf16, "bf16"},
+    {Layout::i8_rows, "i8-rows"},   {Layout::i8_split, "i8-split"}, {Layout::trit2, "trit2-16x16"},
+    {Layout::base3, "base3-16x20"}, {Layout::pairs, "pairs-16x16"}, {Layout::triples, "triples-16x32"},
 };
 
 constexpr std::pair<Layout, kernels::CodeForm> kForms[] = {
@@ -35,6 +34,13 @@ kernels::TernaryView ternary_shape(const TensorDescriptor& d) {
   view.group = d.group;
   view.scale_type = d.scale_type;
   view.form = code_form(d.layout);
+  return view;
+}
+
+kernels::SplitView split_shape(const TensorDescriptor& d) {
+  kernels::SplitView view;
+  view.rows = d.rows;
+  view.columns = d.columns;
   return view;
 }
 
@@ -128,7 +134,7 @@ Layout ternary_layout(kernels::CodeForm form) {
 }
 
 std::uint64_t TensorDescriptor::scale_bytes() const {
-  if (layout == Layout::i8_rows) return rows * sizeof(float);
+  if (layout == Layout::i8_rows || layout == Layout::i8_split) return rows * sizeof(float);
   if (!is_ternary(layout)) return 0;
   return ternary_shape(*this).scale_count() * (scale_type == kernels::ScaleType::f32 ? 4 : 2);
 }
@@ -136,6 +142,9 @@ std::uint64_t TensorDescriptor::scale_bytes() const {
 std::uint64_t TensorDescriptor::bytes() const {
   const std::uint64_t scales = kernels::round_up(scale_bytes(), kFileAlignment);
   if (is_ternary(layout)) return scales + ternary_shape(*this).code_bytes();
+  if (layout == Layout::i8_split) {
+    return scales + split_shape(*this).code_bytes() + rows * kernels::kSplitBounds * sizeof(float);
+  }
   return scales + rows * columns * element_bytes(layout);
 }
 
@@ -167,6 +176,9 @@ Result<TensorDescriptor> parse_descriptor(std::string_view source, const std::st
     if (name != layout) continue;
     d.layout = value;
     if (is_ternary(value)) STERNA_CHECK(parse_ternary(object, d, place));
+    if (value == Layout::i8_split && d.columns > kernels::kSplitMaxColumns) {
+      return fail("{}: {} columns, at most {} are supported", place, d.columns, kernels::kSplitMaxColumns);
+    }
     return d;
   }
   return fail("{}: layout '{}' is not known to this version; use a newer Sterna", place, layout);
@@ -181,8 +193,18 @@ kernels::TernaryView ternary_view(const TensorDescriptor& d, std::span<const std
   return view;
 }
 
+kernels::SplitView split_view(const TensorDescriptor& d, std::span<const std::byte> bytes) {
+  assert(d.layout == Layout::i8_split && bytes.size() == d.bytes());
+  kernels::SplitView view = split_shape(d);
+  const std::byte* codes = bytes.data() + kernels::round_up(d.scale_bytes(), kFileAlignment);
+  view.row_scales = reinterpret_cast<const float*>(bytes.data());
+  view.codes = reinterpret_cast<const std::uint8_t*>(codes);
+  view.bounds = reinterpret_cast<const float*>(codes + view.code_bytes());
+  return view;
+}
+
 kernels::DenseView dense_view(const TensorDescriptor& d, std::span<const std::byte> bytes) {
-  assert(!is_ternary(d.layout) && bytes.size() == d.bytes());
+  assert(!is_ternary(d.layout) && d.layout != Layout::i8_split && bytes.size() == d.bytes());
   kernels::DenseView view{d.rows, d.columns, kernels::DenseType::f32, bytes.data(), nullptr};
   switch (d.layout) {
     case Layout::f16:

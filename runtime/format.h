@@ -44,10 +44,11 @@ inline constexpr std::string_view chat_template = "tokenizer.chat_template";
 
 // How the bytes of a tensor are arranged.
 enum class Layout : std::uint8_t {
-  f32,      // row-major
-  f16,      // row-major
-  bf16,     // row-major
-  i8_rows,  // row scales (float32), padded to 64 bytes, then int8 row-major
+  f32,       // row-major
+  f16,       // row-major
+  bf16,      // row-major
+  i8_rows,   // row scales (float32), padded to 64 bytes, then int8 row-major
+  i8_split,  // row scales (float32), padded to 64 bytes, then the codes and bounds of kernels::SplitView
   // Scales, padded to 64 bytes, then codes in a kernels::CodeForm (kernels/views.h).
   trit2,
   base3,
@@ -81,6 +82,7 @@ Result<TensorDescriptor> parse_descriptor(std::string_view json, const std::stri
 
 // Views into the bytes of a tensor, which must be descriptor.bytes() long and 64-byte aligned.
 kernels::TernaryView ternary_view(const TensorDescriptor& descriptor, std::span<const std::byte> bytes);
+kernels::SplitView split_view(const TensorDescriptor& descriptor, std::span<const std::byte> bytes);
 kernels::DenseView dense_view(const TensorDescriptor& descriptor, std::span<const std::byte> bytes);
 
 // CRC-32 as zlib has it; `start` is that of what lies before `bytes`.

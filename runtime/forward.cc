@@ -5,6 +5,7 @@
 
 #include "runtime/attention.h"
 #include "runtime/linear.h"
+#include "runtime/top_rows.h"
 
 namespace sterna::runtime {
 namespace {
@@ -67,7 +68,8 @@ Status embed(ForwardContext& c, std::span<const TokenId> ids, std::size_t positi
   const std::size_t pairs = c.config.head_dim / 2;
   for (std::size_t t = 0; t < ids.size(); ++t) {
     const auto row = static_cast<std::size_t>(ids[t]);
-    STERNA_TRY(const kernels::DenseView view, c.weights.embedding.rows(row, row + 1, c.act.worker_rows(0)));
+    STERNA_TRY(const kernels::DenseView view,
+               c.weights.embedding.rows(c.kernels, row, row + 1, c.act.worker_rows(0)));
     c.kernels.dense_row(view, 0, c.act.x.data() + t * n);
   }
   for_tokens(c, ids.size(), [&](std::size_t t) {
@@ -119,10 +121,15 @@ void transformer_block(ForwardContext& c, std::size_t layer, std::size_t tokens,
   step(Step::add, [&] { add_to_residual(c, tokens); });
 }
 
-Status head(ForwardContext& c, std::size_t first, std::size_t tokens) {
+Status head(ForwardContext& c, std::size_t first, std::size_t tokens, LogitsNeed need) {
   const StepTimer timer(c.profile, Step::head);
   const std::size_t n = c.config.hidden;
   norm(c, c.act.x.data() + first * n, c.weights.output_norm, tokens - first, n, c.act.normed.data());
+  if (tokens - first == 1 && can_screen(c.weights.output, need.top)) {
+    return project_top(c.kernels, c.pool, c.act, c.weights.output, c.act.normed.data(), need.top,
+                       c.act.logits.data());
+  }
+  c.act.head_reads = {false, 0, c.weights.output.count()};
   return project_dense(c.kernels, c.pool, c.act, c.weights.output, c.act.normed.data(), tokens - first,
                        c.act.logits.data());
 }

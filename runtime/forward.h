@@ -16,6 +16,12 @@
 
 namespace sterna::runtime {
 
+// What a caller looks at: the `top` largest logits and those that equal the smallest of them, so that others
+// may be -infinity; 0: all.
+struct LogitsNeed {
+  std::size_t top = 0;
+};
+
 struct ForwardContext {
   const ModelConfig& config;
   const Weights& weights;
@@ -35,7 +41,7 @@ Status embed(ForwardContext& c, std::span<const TokenId> ids, std::size_t positi
 void transformer_block(ForwardContext& c, std::size_t layer, std::size_t tokens, std::size_t position);
 
 // act.normed = final norm of rows [first, tokens) of act.x, act.logits [tokens - first, vocab] = the head on
-// them.
-Status head(ForwardContext& c, std::size_t first, std::size_t tokens);
+// them, of which less than all may be computed as `need` says when it is one row.
+Status head(ForwardContext& c, std::size_t first, std::size_t tokens, LogitsNeed need);
 
 }  // namespace sterna::runtime

@@ -46,7 +46,7 @@ Result<Generation> generate(Session& session, std::span<const TokenId> prompt, s
   Generation out;
   out.prompt_tokens = prompt.size();
   const auto start = Clock::now();
-  STERNA_CHECK(session.append(prompt));
+  STERNA_CHECK(session.append(prompt, sampler.need()));
   out.prefill_seconds = seconds_since(start);
 
   const auto decode_start = Clock::now();
@@ -57,7 +57,7 @@ Result<Generation> generate(Session& session, std::span<const TokenId> prompt, s
       out.finish = Finish::stop;
       out.end_token = id;
       // The end of the turn belongs to the history; a context that is full to the last token does without it.
-      if (session.position() < session.context()) STERNA_CHECK(session.append({&id, 1}));
+      if (session.position() < session.context()) STERNA_CHECK(session.append({&id, 1}, sampler.need()));
       break;
     }
     out.tokens.push_back(id);
@@ -69,7 +69,7 @@ Result<Generation> generate(Session& session, std::span<const TokenId> prompt, s
       out.finish = Finish::context;
       break;
     }
-    if (out.tokens.size() < max_tokens) STERNA_CHECK(session.append({&id, 1}));
+    if (out.tokens.size() < max_tokens) STERNA_CHECK(session.append({&id, 1}, sampler.need()));
   }
   emit(out, decoder.finish(), sink);
   out.decode_seconds = seconds_since(decode_start);

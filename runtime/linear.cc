@@ -161,10 +161,13 @@ Status project_dense(const kernels::Kernels& kernels, ThreadPool& pool, Activati
   std::mutex mutex;
   Status first;
   pool.run(w.count(), kernels::kTileRows, [&](std::size_t begin, std::size_t end, std::size_t worker) {
-    // From the file in pieces that the second-level cache holds, and that BLAS takes at once.
-    const std::size_t step = w.in_memory() ? end - begin : Activations::kBlasRows;
+    // From the file in pieces that the second-level cache holds, and that BLAS takes at once; split rows in
+    // pieces that the first level holds.
+    const bool in_place = w.in_memory() && !w.is_split();
+    const std::size_t few = w.in_memory() && tokens < kBlasTokens ? 4 : Activations::kBlasRows;
+    const std::size_t step = in_place ? end - begin : few;
     for (std::size_t row = begin; row < end; row += step) {
-      const auto piece = w.rows(row, std::min(end, row + step), scratch.worker_rows(worker));
+      const auto piece = w.rows(kernels, row, std::min(end, row + step), scratch.worker_rows(worker));
       if (!piece) {
         const std::lock_guard lock(mutex);
         first = piece.error();

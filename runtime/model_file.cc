@@ -4,6 +4,7 @@
 #include <limits>
 #include <unordered_map>
 
+#include "runtime/aligned_buffer.h"
 #include "runtime/config_keys.h"
 #include "runtime/verify.h"
 
@@ -148,7 +149,7 @@ Status read_text(const Gguf& gguf, StoredModel& model) {
 bool layout_fits(const TensorSpec& spec, Layout layout) {
   if (spec.is_vector()) return layout == Layout::f32;
   if (spec.is_embedding()) return !is_ternary(layout);
-  return layout != Layout::i8_rows;
+  return layout != Layout::i8_rows && layout != Layout::i8_split;
 }
 
 Status place_tensors(const Gguf& gguf, StoredModel& model) {
@@ -217,6 +218,27 @@ Status verify(const StoredModel& stored, const MappedFile& image, const LoadOpti
                         });
 }
 
+// A split matrix; where its codes stay in the file, its scales and bounds are copied, because a product reads
+// all of them.
+Result<DenseRows> split_rows(const StoredModel::Tensor& t, const MappedFile& image, const File& file,
+                             bool in_file, Model::Parts& parts) {
+  kernels::SplitView view = split_view(t.descriptor, t.bytes);
+  if (!in_file) {
+    parts.memory.push_back(t.bytes);
+    return DenseRows(view);
+  }
+  const auto offset = reinterpret_cast<const std::byte*>(view.codes) - image.bytes().data();
+  const std::size_t bounds = view.rows * kernels::kSplitBounds;
+  STERNA_TRY(auto copy, AlignedBuffer<float>::create(view.rows + bounds, "scales"));
+  std::copy_n(view.row_scales, view.rows, copy.data());
+  std::copy_n(view.bounds, bounds, copy.data() + view.rows);
+  view.row_scales = copy.data();
+  view.bounds = copy.data() + view.rows;
+  parts.memory.push_back(std::as_bytes(copy.span()));
+  parts.owners.push_back(std::make_shared<AlignedBuffer<float>>(std::move(copy)));
+  return DenseRows(view, file, static_cast<std::uint64_t>(offset));
+}
+
 // What nobody will touch again: the header, whose texts were copied, and once more the tensors that stay in
 // the file, of which a page fault nearby brings some pages back (16 at once).
 void drop_unneeded(const MappedFile& image, const StoredModel& stored, const LoadOptions& options) {
@@ -250,6 +272,11 @@ Result<Model::Parts> load_parts(const std::string& path, const LoadOptions& opti
   WeightsBuilder builder(stored.config);
   for (const StoredModel::Tensor& t : stored.tensors) {
     parts.weight_bytes += t.bytes.size();
+    if (t.descriptor.layout == Layout::i8_split) {
+      STERNA_TRY(const DenseRows rows, split_rows(t, *image, *file, stays_in_file(t, options), parts));
+      builder.set_rows(t.spec, rows);
+      continue;
+    }
     if (stays_in_file(t, options)) {
       const kernels::DenseView view = dense_view(t.descriptor, t.bytes);
       const auto offset = static_cast<const std::byte*>(view.data) - image->bytes().data();

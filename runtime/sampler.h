@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "runtime/forward.h"
 #include "runtime/result.h"
 #include "runtime/tokenizer/tokenizer.h"
 
@@ -26,6 +27,11 @@ Status validate(const SamplingOptions& options);
 class Sampler {
  public:
   explicit Sampler(const SamplingOptions& options);
+
+  // Of the logits that sample() gets, it looks only at these.
+  [[nodiscard]] LogitsNeed need() const {
+    return {options_.temperature <= 0.0F ? std::size_t{1} : options_.top_k};
+  }
 
   // An error when a logit is NaN or none is finite: the model is damaged.
   Result<TokenId> sample(std::span<const float> logits);

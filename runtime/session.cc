@@ -44,14 +44,16 @@ Status Session::check(std::span<const TokenId> ids) const {
   return {};
 }
 
-Status Session::append(std::span<const TokenId> ids) { return append(ids, nullptr); }
+Status Session::append(std::span<const TokenId> ids, LogitsNeed need) { return append(ids, need, nullptr); }
 
-Status Session::append(std::span<const TokenId> ids, const LogitsSink& sink) {
+Status Session::append(std::span<const TokenId> ids, const LogitsSink& sink) { return append(ids, {}, sink); }
+
+Status Session::append(std::span<const TokenId> ids, LogitsNeed need, const LogitsSink& sink) {
   STERNA_CHECK(check(ids));
   const std::size_t start = position_;
   for (std::size_t begin = 0; begin < ids.size(); begin += act_.batch) {
     const std::size_t tokens = std::min(act_.batch, ids.size() - begin);
-    Status status = step(ids.subspan(begin, tokens), begin, begin + tokens == ids.size(), sink);
+    Status status = step(ids.subspan(begin, tokens), begin, begin + tokens == ids.size(), need, sink);
     if (status) continue;
     rewind(start);
     return status;
@@ -60,7 +62,8 @@ Status Session::append(std::span<const TokenId> ids, const LogitsSink& sink) {
 }
 
 // One batch, whose first token is number `index` of those that are appended.
-Status Session::step(std::span<const TokenId> ids, std::size_t index, bool last, const LogitsSink& sink) {
+Status Session::step(std::span<const TokenId> ids, std::size_t index, bool last, LogitsNeed need,
+                     const LogitsSink& sink) {
   ForwardContext c = forward_context();
   const std::size_t tokens = ids.size();
   STERNA_CHECK(embed(c, ids, position_));
@@ -69,7 +72,7 @@ Status Session::step(std::span<const TokenId> ids, std::size_t index, bool last,
   position_ += tokens;
   if (!sink && !last) return {};
   const std::size_t first = sink ? 0 : tokens - 1;  // prefill: only the last position meets the head
-  STERNA_CHECK(head(c, first, tokens));
+  STERNA_CHECK(head(c, first, tokens, need));
   const std::size_t vocab = c.config.vocab;
   if (sink) {
     for (std::size_t t = 0; t < tokens; ++t) sink(index + t, {act_.logits.data() + t * vocab, vocab});

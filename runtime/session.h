@@ -27,7 +27,9 @@ class Session {
   // Tokens go in after position(). On success logits() are those of the last token. A full context is an
   // error (rewind() or make a session with a larger one), and so are weights that are left in the file and
   // cannot be read; the session is then where it was before.
-  Status append(std::span<const TokenId> ids);
+  // With a `need` of less than all logits, those that it does not name may be -infinity; the rest have the
+  // same bits.
+  Status append(std::span<const TokenId> ids, LogitsNeed need = {});
 
   // The same, and sink(index of the token in ids, its logits) for every token, in order.
   using LogitsSink = std::function<void(std::size_t index, std::span<const float> logits)>;
@@ -39,6 +41,8 @@ class Session {
   [[nodiscard]] std::size_t position() const { return position_; }
   [[nodiscard]] std::size_t context() const { return cache_.context(); }
   [[nodiscard]] const Model& model() const { return *model_; }
+  // What was read of the head for logits().
+  [[nodiscard]] const HeadReads& head_reads() const { return act_.head_reads; }
   [[nodiscard]] std::size_t batch() const { return act_.batch; }
   void rewind(std::size_t position);  // forgets everything from `position` on
 
@@ -55,7 +59,9 @@ class Session {
     return {model_->config(), model_->weights(), kernels_, pool_, act_, cache_, profile_};
   }
   Status check(std::span<const TokenId> ids) const;
-  Status step(std::span<const TokenId> ids, std::size_t index, bool last, const LogitsSink& sink);
+  Status append(std::span<const TokenId> ids, LogitsNeed need, const LogitsSink& sink);
+  Status step(std::span<const TokenId> ids, std::size_t index, bool last, LogitsNeed need,
+              const LogitsSink& sink);
 
   std::shared_ptr<const Model> model_;
   const kernels::Kernels& kernels_;

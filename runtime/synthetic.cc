@@ -8,6 +8,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "kernels/split_row/pack.h"
 #include "runtime/aligned_buffer.h"
 #include "runtime/tokenizer/byte_level.h"
 
@@ -154,16 +155,36 @@ class Builder {
   }
 
   Status add_rows(const TensorSpec& spec, std::uint64_t seed) {
-    const std::size_t n = std::size_t{spec.rows} * spec.columns;
-    STERNA_TRY(std::byte * values, memory<std::byte>(n));
+    kernels::SplitView view;
+    view.rows = spec.rows;
+    view.columns = spec.columns;
+    STERNA_TRY(std::uint8_t * codes, memory<std::uint8_t>(view.code_bytes()));
     STERNA_TRY(float* scales, memory<float>(spec.rows));
+    STERNA_TRY(float* bounds, memory<float>(spec.rows * kernels::kSplitBounds));
     std::array<std::uint8_t, 256> table{};
     for (unsigned i = 0; i < table.size(); ++i)
       table[i] = static_cast<std::uint8_t>(i == 128 ? 127 : i);  // no -128
-    fill(values, n, seed, table);
+    pool_.run(spec.rows, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+      std::vector<std::int8_t> values(spec.columns);
+      for (std::size_t row = begin; row < end; ++row) {
+        for (std::size_t c = 0; c < values.size(); ++c) {
+          const std::size_t at = row * values.size() + c;
+          const std::uint64_t random = mixed(seed << 40 ^ at / 8 * 8);
+          values[c] = static_cast<std::int8_t>(table[random >> at % 8 * 8 & 0xFF]);
+        }
+        const auto plane = [&](std::size_t i) { return codes + view.plane_at(i, row); };
+        kernels::pack_split_row(values.data(), values.size(), codes + view.high_at(row),
+                                {plane(0), plane(1), plane(2)});
+        float of_row[kernels::kSplitBounds];
+        kernels::split_bounds({plane(0), plane(1), plane(2)}, values.size(), of_row);
+        for (std::size_t i = 0; i < kernels::kSplitBounds; ++i) bounds[i * spec.rows + row] = of_row[i];
+      }
+    });
     std::fill_n(scales, spec.rows, 1.0F / 73.0F);  // the deviation of -127 .. 127
-    builder_.set_matrix(
-        spec, Matrix(kernels::DenseView{spec.rows, spec.columns, kernels::DenseType::i8, values, scales}));
+    view.row_scales = scales;
+    view.codes = codes;
+    view.bounds = bounds;
+    builder_.set_rows(spec, DenseRows(view));
     return {};
   }
 

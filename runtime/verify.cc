@@ -1,12 +1,15 @@
 #include "runtime/verify.h"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 #include <vector>
 
+#include "kernels/split_row/pack.h"
 #include "kernels/ternary_matmul/pack.h"
 
 namespace sterna::runtime {
@@ -91,6 +94,39 @@ Status judge(const StoredModel::Tensor& t, std::span<const Slice> slices, const 
   return {};
 }
 
+// Are the bounds of these rows of a split matrix those of their values?
+bool right_bounds(const kernels::SplitView& w, std::size_t begin, std::size_t end) {
+  bool all = true;
+  for (std::size_t row = begin; row < end; ++row) {
+    const std::uint8_t* const planes[] = {w.codes + w.plane_at(0, row), w.codes + w.plane_at(1, row),
+                                          w.codes + w.plane_at(2, row)};
+    std::array<float, kernels::kSplitBounds> bounds{};
+    kernels::split_bounds(planes, w.columns, bounds.data());
+    all = all && w.bounds[row] == bounds[0] && w.bounds[w.rows + row] == bounds[1];
+  }
+  return all;
+}
+
+// The norms of a split matrix decide which of its products are computed, so each must be what the row says.
+Status check_bounds(const StoredModel::Tensor& t, const std::string& where, ThreadPool& pool,
+                    const PieceSink& after) {
+  const kernels::SplitView w = split_view(t.descriptor, t.bytes);
+  std::atomic<bool> right{true};
+  constexpr std::size_t kRows = 1024;  // between two pieces that `after` may drop
+  pool.run(w.rows, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+    for (std::size_t row = begin; row < end; row += kRows) {
+      const std::size_t last = std::min(end, row + kRows);
+      if (!right_bounds(w, row, last)) right = false;
+      for (std::size_t i = 0; after && i < kernels::kSplitPlanes; ++i)
+        after(t, std::as_bytes(std::span(w.codes + w.plane_at(i, row), (last - row) * w.plane_row_bytes())));
+    }
+  });
+  if (right) return {};
+  return fail(
+      "{}: tensor '{}' has a bound that is not that of its row; the file is damaged: convert it again", where,
+      t.spec.name);
+}
+
 }  // namespace
 
 Status verify_tensors(const StoredModel& model, const std::string& where, ThreadPool& pool,
@@ -112,6 +148,10 @@ Status verify_tensors(const StoredModel& model, const std::string& where, Thread
     STERNA_CHECK(
         judge(model.tensors[slices[first].tensor], std::span(slices).subspan(first, last - first), where));
     first = last;
+  }
+  for (const StoredModel::Tensor& t : model.tensors) {
+    if (t.descriptor.layout != Layout::i8_split) continue;
+    STERNA_CHECK(check_bounds(t, where, pool, after));
   }
   return {};
 }

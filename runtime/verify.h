@@ -12,9 +12,9 @@
 
 namespace sterna::runtime {
 
-// Checksum, codes that trits have, scales finite; of several damaged tensors the first in file order is
-// named. after(tensor, piece) follows each piece of a tensor that has been read, from several threads at
-// once.
+// Checksum, codes that trits have, scales finite, the bounds of split rows those of their values; of several
+// damaged tensors the first in file order is named. after(tensor, piece) follows each piece of a tensor that
+// has been read (a split one is read twice), from several threads at once.
 using PieceSink = std::function<void(const StoredModel::Tensor& tensor, std::span<const std::byte> piece)>;
 Status verify_tensors(const StoredModel& model, const std::string& where, ThreadPool& pool,
                       const PieceSink& after = nullptr);

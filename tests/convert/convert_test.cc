@@ -161,7 +161,7 @@ TEST(Convert, EmbeddingFormsAreWhatTheySay) {
   };
   EXPECT_EQ(type_of(EmbeddingForm::keep), "f32");
   EXPECT_EQ(type_of(EmbeddingForm::bf16), "bf16");
-  EXPECT_EQ(type_of(EmbeddingForm::int8), "i8-rows");
+  EXPECT_EQ(type_of(EmbeddingForm::int8), "i8-split");
 }
 
 TEST(Inspect, CountsTheTritsOfTheMatrixAndNotOfItsPadding) {

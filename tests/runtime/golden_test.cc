@@ -185,7 +185,7 @@ TEST_P(LayerTest, EachBlockAgrees) {
                    fmt::format("block {}", layer));
     }
   }
-  ASSERT_TRUE(runtime::head(c, 0, tokens));
+  ASSERT_TRUE(runtime::head(c, 0, tokens, {}));
   expect_close(c.act.normed.span(), hidden(*opened, fmt::format("hidden.{}", layers)), "final norm");
   const auto logits = hidden(*opened, "logits");
   for (std::size_t i = 0; i < logits.size(); ++i)

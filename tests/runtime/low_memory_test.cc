@@ -76,6 +76,25 @@ TEST_P(LowMemory, GivesTheSameBits) {
   }
 }
 
+// The head in two passes: only the int8 form has one.
+TEST_P(LowMemory, GivesTheSameLargestLogits) {
+  const TempDir directory;
+  const auto [form, tied] = GetParam();
+  const std::string path = tiny_file(directory, tied, form);
+  ThreadPool pool(3);
+  std::vector<std::vector<float>> logits;
+  for (const bool low_memory : {false, true}) {
+    auto session = Session::create(load(path, low_memory), {}, testing::test_kernels(), pool);
+    ASSERT_TRUE(session);
+    for (const TokenId id : some_ids(10)) {
+      ASSERT_TRUE((*session)->append({&id, 1}, {5}));
+      logits.emplace_back((*session)->logits().begin(), (*session)->logits().end());
+    }
+    EXPECT_EQ((*session)->head_reads().screened, form == convert::EmbeddingForm::int8);
+  }
+  for (std::size_t i = 0; i < 10; ++i) EXPECT_EQ(logits[i], logits[10 + i]) << "token " << i;
+}
+
 INSTANTIATE_TEST_SUITE_P(Forms, LowMemory,
                          ::testing::Combine(::testing::Values(convert::EmbeddingForm::int8,
                                                               convert::EmbeddingForm::bf16,

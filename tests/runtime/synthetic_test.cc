@@ -60,12 +60,14 @@ TEST(Benchmark, BytesPerTokenAreThoseOfTheTensors) {
   const std::uint64_t layer =
       (48 + 16 + 16 + 48) * 48 / 4 + (80 + 80) * 48 / 4 + 48 * 80 / 4 + 7 * 4 + 2 * 4 * 48;
   const std::uint64_t head = 300 * (48 + 4);
-  const std::uint64_t row = 48 + 4;
+  const std::uint64_t row = 128 + 4;  // split: a chunk of 128 columns
   const std::uint64_t fixed = 2 * layer + head + row + 4 * 48;
-  EXPECT_EQ(bytes_per_token(**model, 0, kernels::KvType::f16), fixed);
-  EXPECT_EQ(bytes_per_token(**model, 10, kernels::KvType::f16), fixed + 10 * 2 * 2 * 16 * 2);
-  EXPECT_EQ(bytes_per_token(**model, 10, kernels::KvType::f32), fixed + 10 * 2 * 2 * 16 * 4);
-  EXPECT_EQ(bytes_per_token(**model, 10, kernels::KvType::i8), fixed + 10 * 2 * 2 * (64 + 4));  // padded rows
+  const std::uint64_t read = head;
+  EXPECT_EQ(bytes_per_token(**model, 0, kernels::KvType::f16, read), fixed);
+  EXPECT_EQ(bytes_per_token(**model, 10, kernels::KvType::f16, read), fixed + 10 * 2 * 2 * 16 * 2);
+  EXPECT_EQ(bytes_per_token(**model, 10, kernels::KvType::f32, read), fixed + 10 * 2 * 2 * 16 * 4);
+  EXPECT_EQ(bytes_per_token(**model, 10, kernels::KvType::i8, read),
+            fixed + 10 * 2 * 2 * (64 + 4));  // padded rows
 }
 
 TEST(Benchmark, MeasuresEveryRepetitionAndLeavesTheDepth) {

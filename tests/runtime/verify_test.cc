@@ -6,11 +6,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
 
+#include "kernels/split_row/pack.h"
+#include "runtime/aligned_buffer.h"
 #include "tests/support/engine.h"
 
 namespace sterna::runtime {
@@ -150,6 +153,48 @@ TEST_F(Damaged, EveryPieceIsReportedAsRead) {
       model_, "f.gguf", testing::test_pool(),
       [&](const auto& /*tensor*/, std::span<const std::byte> piece) { read += piece.size(); }));
   EXPECT_EQ(read, bytes_[0].size() + bytes_[1].size());
+}
+
+// A split matrix of 20 x 200, all values 3 less than a multiple of 8, with the right checksum in any case.
+TEST(SplitRowsInAFile, WithAnotherBoundThanTheirOwnAreRefused) {
+  StoredModel model;
+  StoredModel::Tensor t;
+  t.spec.name = "split";
+  t.descriptor.rows = 20;
+  t.descriptor.columns = 200;
+  t.descriptor.layout = Layout::i8_split;
+  auto bytes = AlignedBuffer<std::byte>::create(t.descriptor.bytes(), "test");
+  ASSERT_TRUE(bytes);
+  t.bytes = bytes->span();
+  model.tensors.push_back(t);
+  const kernels::SplitView w = split_view(t.descriptor, t.bytes);
+  auto* const codes = const_cast<std::uint8_t*>(w.codes);
+  auto* const bounds = const_cast<float*>(w.bounds);
+  const std::vector<std::int8_t> values(200, 5);
+  for (std::size_t row = 0; row < 20; ++row) {
+    const auto plane = [&](std::size_t i) { return codes + w.plane_at(i, row); };
+    kernels::pack_split_row(values.data(), 200, codes + w.high_at(row), {plane(0), plane(1), plane(2)});
+    float of_row[2];
+    kernels::split_bounds({plane(0), plane(1), plane(2)}, 200, of_row);
+    bounds[row] = of_row[0];
+    bounds[20 + row] = of_row[1];
+  }
+  const auto complaint = [&] {
+    model.tensors[0].descriptor.crc32 = crc32_of(t.bytes);
+    const Status status = verify_tensors(model, "f.gguf", testing::test_pool());
+    return status ? "" : status.error().message;
+  };
+  EXPECT_EQ(complaint(), "");
+  for (const std::size_t at : {0U, 19U, 39U}) {
+    const float right = bounds[at];
+    for (const float wrong :
+         {std::nextafter(right, 0.0F), -right, 0.0F, std::numeric_limits<float>::infinity(),
+          std::numeric_limits<float>::quiet_NaN()}) {
+      bounds[at] = wrong;
+      EXPECT_THAT(complaint(), HasSubstr("tensor 'split' has a bound that is not that of its row")) << wrong;
+    }
+    bounds[at] = right;
+  }
 }
 
 }  // namespace
