@@ -168,7 +168,8 @@ Status write_split_rows(const Checkpoint& checkpoint, const StoredTensor& tensor
   };
   STERNA_CHECK(for_chunks(checkpoint, tensor, d.columns, add));
   STERNA_CHECK(out.pad(split.high_bytes()));
-  return out.write(split.rest());
+  STERNA_CHECK(out.write(split.planes()));
+  return out.write(split.bounds());
 }
 
 Status write_packed(const PackedMatrix& matrix, runtime::Storage storage, runtime::ThreadPool& pool,

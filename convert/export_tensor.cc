@@ -52,11 +52,8 @@ void dense_row(const DenseView& w, std::size_t row, std::span<float> out) {
 }
 
 void split_row(const kernels::SplitView& w, std::size_t row, std::span<float> out) {
-  const kernels::SplitRow parts{
-      w.codes + w.high_at(row),
-      {w.codes + w.plane_at(0, row), w.codes + w.plane_at(1, row), w.codes + w.plane_at(2, row)}};
   std::vector<std::int8_t> values(w.columns);
-  kernels::split_row<kernels::Isa::scalar>(parts, w.columns, values.data());
+  kernels::split_row<kernels::Isa::scalar>(w.row(row), w.columns, values.data());
   for (std::size_t c = 0; c < out.size(); ++c) out[c] = w.row_scales[row] * static_cast<float>(values[c]);
 }
 

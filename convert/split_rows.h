@@ -20,14 +20,16 @@ class SplitRows {
 
   [[nodiscard]] std::size_t high_bytes() const { return shape_.rows * shape_.high_row_bytes(); }
 
-  // After the last row: its planes and bounds.
-  [[nodiscard]] std::span<const std::byte> rest() const { return rest_; }
+  // After the last row: the planes, which the file has next, and the bounds.
+  [[nodiscard]] std::span<const std::byte> planes() const { return std::as_bytes(std::span(planes_)); }
+  [[nodiscard]] std::span<const std::byte> bounds() const { return std::as_bytes(std::span(bounds_)); }
 
  private:
   kernels::SplitView shape_;
   std::vector<std::int8_t> values_;
   std::vector<std::uint8_t> high_;
-  std::vector<std::byte> rest_;
+  std::vector<std::uint8_t> planes_;
+  std::vector<float> bounds_;
 };
 
 }  // namespace sterna::convert

@@ -134,6 +134,12 @@ inline constexpr std::size_t kSplitBounds = 2;            // norms of a row, see
 inline constexpr std::size_t kHighChunk = 80;             // bytes of the high five bits of a chunk
 inline constexpr std::size_t kPlaneChunk = 16;            // bytes of one low bit of a chunk
 
+// The parts of one row of a SplitView, wherever they are.
+struct SplitRow {
+  const std::uint8_t* high = nullptr;
+  const std::uint8_t* planes[kSplitPlanes] = {};
+};
+
 // An int8 matrix whose bits lie apart ("i8-split"), so that its largest products can be found without all of
 // them (screen/screen.h). The weight at (row, column) is row_scales[row] * v, -127 <= v <= 127, and
 //     v + 128 = 8 u + 4 a + 2 b + c,   0 <= u <= 31,   a, b, c in {0, 1}
@@ -168,12 +174,9 @@ struct SplitView {
            row * plane_row_bytes();
   }
   [[nodiscard, gnu::always_inline]] std::size_t code_bytes() const { return plane_at(kSplitPlanes, 0); }
-};
-
-// The parts of one row, wherever they are.
-struct SplitRow {
-  const std::uint8_t* high = nullptr;
-  const std::uint8_t* planes[kSplitPlanes] = {};
+  [[nodiscard, gnu::always_inline]] SplitRow row(std::size_t r) const {
+    return {codes + high_at(r), {codes + plane_at(0, r), codes + plane_at(1, r), codes + plane_at(2, r)}};
+  }
 };
 
 }  // namespace sterna::kernels

@@ -172,12 +172,8 @@ class Builder {
           const std::uint64_t random = mixed(seed << 40 ^ at / 8 * 8);
           values[c] = static_cast<std::int8_t>(table[random >> at % 8 * 8 & 0xFF]);
         }
-        const auto plane = [&](std::size_t i) { return codes + view.plane_at(i, row); };
-        kernels::pack_split_row(values.data(), values.size(), codes + view.high_at(row),
-                                {plane(0), plane(1), plane(2)});
-        float of_row[kernels::kSplitBounds];
-        kernels::split_bounds({plane(0), plane(1), plane(2)}, values.size(), of_row);
-        for (std::size_t i = 0; i < kernels::kSplitBounds; ++i) bounds[i * spec.rows + row] = of_row[i];
+        kernels::pack_split_row(view, row, values.data(), codes + view.high_at(row),
+                                codes + view.plane_at(0, 0), bounds);
       }
     });
     std::fill_n(scales, spec.rows, 1.0F / 73.0F);  // the deviation of -127 .. 127
@@ -212,12 +208,6 @@ Result<Model::Parts> synthetic_parts(std::string_view shape, ThreadPool& pool) {
 Result<std::shared_ptr<const Model>> synthetic_model(const ModelConfig& config, ThreadPool& pool) {
   STERNA_TRY(Model::Parts parts, synthetic_parts(config, pool));
   return Model::create(std::move(parts), config.name);
-}
-
-Result<std::shared_ptr<const Model>> synthetic_model(std::string_view shape, ThreadPool& pool) {
-  STERNA_TRY(Model::Parts parts, synthetic_parts(shape, pool));
-  std::string name = parts.config.name;
-  return Model::create(std::move(parts), std::move(name));
 }
 
 }  // namespace sterna::runtime

@@ -14,10 +14,8 @@ namespace sterna::runtime {
 std::span<const std::string_view> synthetic_shapes();
 
 // One plane and one scale per matrix, int8 embedding and head, a tokenizer of bytes. The same model on every
-// call. Errors: unknown shape, no memory.
-Result<std::shared_ptr<const Model>> synthetic_model(std::string_view shape, ThreadPool& pool);
-
-// The same before it becomes a Model: what convert/save.h writes to a file.
+// call, before it becomes a Model: to be repacked, or written by convert/save.h. Errors: unknown shape, no
+// memory.
 Result<Model::Parts> synthetic_parts(std::string_view shape, ThreadPool& pool);
 
 // The same for any configuration, which must be valid.

@@ -98,10 +98,8 @@ Status judge(const StoredModel::Tensor& t, std::span<const Slice> slices, const 
 bool right_bounds(const kernels::SplitView& w, std::size_t begin, std::size_t end) {
   bool all = true;
   for (std::size_t row = begin; row < end; ++row) {
-    const std::uint8_t* const planes[] = {w.codes + w.plane_at(0, row), w.codes + w.plane_at(1, row),
-                                          w.codes + w.plane_at(2, row)};
     std::array<float, kernels::kSplitBounds> bounds{};
-    kernels::split_bounds(planes, w.columns, bounds.data());
+    kernels::split_bounds(w.row(row).planes, w.columns, bounds.data());
     all = all && w.bounds[row] == bounds[0] && w.bounds[w.rows + row] == bounds[1];
   }
   return all;

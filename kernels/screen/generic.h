@@ -4,12 +4,23 @@
 #include "kernels/screen/screen.h"
 #include "kernels/split_row/codes.h"
 
-// Per instruction set: ScreenOps<isa>::multiply(totals, u, x), totals of LaneOps + u * x over a chunk of 128
-// columns; u are the vectors of SplitCodes with values 0 .. 31, x int8.
 namespace sterna::kernels {
 
+// totals of LaneOps + u * x over a chunk of 128 columns; u are the vectors of SplitCodes with values 0 .. 31.
+// This is the form of sets with dot products of int8; others have their own.
 template <Isa isa>
-struct ScreenOps;
+struct ScreenOps {
+  using Codes = SplitCodes<isa>;
+  using Ops = LaneOps<isa>;
+  [[gnu::always_inline]] static typename Ops::Totals multiply(
+      typename Ops::Totals totals, const typename Codes::Bytes (&u)[Codes::kVectors], const std::int8_t* x) {
+    static_assert(Codes::kBytes == Ops::kBytes);
+    unrolled<Codes::kVectors>([&](auto i) __attribute__((always_inline)) {
+      totals = Ops::add_products(totals, reinterpret_cast<typename Ops::Bytes>(u[i]), x + i * Ops::kBytes);
+    });
+    return totals;
+  }
+};
 
 template <Isa isa>
 [[gnu::always_inline]] inline float screen_upper(float center, const ScreenInput& x, std::size_t level,

@@ -1,7 +1,6 @@
 #include "kernels/lanes/neon.h"
 
 #include "kernels/screen/generic.h"
-#include "kernels/split_row/ops_neon.h"
 
 namespace sterna::kernels {
 

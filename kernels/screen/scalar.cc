@@ -1,7 +1,6 @@
 #include "kernels/lanes/scalar.h"
 
 #include "kernels/screen/generic.h"
-#include "kernels/split_row/ops_scalar.h"
 
 namespace sterna::kernels {
 

@@ -14,18 +14,17 @@
 // prepare_screen_input() did not refuse x; a center beyond 2^126 has upper = infinity. With z = d sum v x the
 // exact product:
 //
-// 1. |y - z| <= g |d| 128 sum|x|: |v| <= 128, and a product, ceil(n / 16) additions in a lane, 4 in the tree
-// and
-//    the scale round by 2^-24 each: g = 1.01 (ceil(n / 16) + 6) 2^-24. An underflow adds less than 2^-149.
+// 1. |y - z| <= g |d| 128 sum|x|: |v| <= 128, and a product, ceil(n / 16) additions in a lane, 4 in the
+//    tree and the scale round by 2^-24 each: g = 1.01 (ceil(n / 16) + 6) 2^-24. An underflow adds less than
+//    2^-149.
 // 2. x = s q + f: |d sum v f| <= |d| 128 sum|f|.
 // 3. |sum e s q| <= peak + norm * bound for every split |s q| = over + under: h sum(over) = peak, and by
-// Cauchy
-//    and Schwarz |under| |e| = norm * bound. With under = min(|s q|, t) the best t makes this the largest
-//    value that sum e s q can have with |e[c]| <= h and the norm given; a t near the best serves as well.
+//    Cauchy and Schwarz |under| |e| = norm * bound. With under = min(|s q|, t) the best t makes this the
+//    largest value that sum e s q can have with |e[c]| <= h and the norm given; a t near the best serves as
+//    well.
 // 4. Sums of integers are exact. The float center is rounded once in each level, by at most 2^-24 of its
-// size,
-//    which is at most |d| 128 s sum|q|; so are its sum with the rest and the final float. Together at most
-//    2^-21 of |d| 128 s sum|q|. Operations in double and the rounding of what is added are covered by a
+//    size, which is at most |d| 128 s sum|q|; so are its sum with the rest and the final float. Together at
+//    most 2^-21 of |d| 128 s sum|q|. Operations in double and the rounding of what is added are covered by a
 //    factor of 1 + 2^-20, underflows by 2^-140.
 //
 // rest = peak + 128 (sum|f| + g sum|x| + 2^-21 s sum|q|).

@@ -13,9 +13,18 @@ struct CodeTypes {
   typedef std::uint32_t Words __attribute__((vector_size(bytes)));  // NOLINT(modernize-use-using)
 };
 
-// SplitOps<isa>: kBytes, and repeat(p): 16 bytes from p in every 16 bytes of a register.
+// kBytes, and repeat(p): 16 bytes from p in every 16 bytes of a register. Wider registers have their own
+// (ops_avx2.h, ops_avx512.h).
 template <Isa isa>
-struct SplitOps;
+struct SplitOps {
+  static constexpr std::size_t kBytes = 16;
+  using Words = CodeTypes<kBytes>::Words;
+  [[gnu::always_inline]] static Words repeat(const std::uint8_t* p) {
+    Words words;
+    __builtin_memcpy(&words, p, sizeof words);
+    return words;
+  }
+};
 
 template <Isa isa>
 struct SplitCodes {

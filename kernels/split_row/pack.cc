@@ -25,13 +25,16 @@ float root_above(double squares) { return static_cast<float>(std::sqrt(squares) 
 
 }  // namespace
 
-void pack_split_row(const std::int8_t* values, std::size_t columns, std::uint8_t* high,
-                    std::uint8_t* const (&planes)[kSplitPlanes]) {
-  const std::size_t chunks = round_up(columns, kSplitColumns) / kSplitColumns;
-  std::uint8_t* fifths = high + chunks * 64;
-  std::memset(high, 0, chunks * kHighChunk);
-  for (std::uint8_t* plane : planes) std::memset(plane, 0, chunks * kPlaneChunk);
-  for (std::size_t column = 0; column < columns; ++column) {
+void pack_split_row(const SplitView& w, std::size_t row, const std::int8_t* values, std::uint8_t* high,
+                    std::uint8_t* planes, float* bounds) {
+  std::uint8_t* fifths = high + w.chunks() * 64;
+  std::memset(high, 0, w.high_row_bytes());
+  std::uint8_t* of_row[kSplitPlanes];
+  for (std::size_t plane = 0; plane < kSplitPlanes; ++plane) {
+    of_row[plane] = planes + w.plane_at(plane, row) - w.plane_at(0, 0);
+    std::memset(of_row[plane], 0, w.plane_row_bytes());
+  }
+  for (std::size_t column = 0; column < w.columns; ++column) {
     const auto value = static_cast<unsigned>(values[column] + 128);
     const std::size_t j = column % kSplitColumns;
     const std::size_t at = column / kSplitColumns * kPlaneChunk + j % 16;
@@ -42,8 +45,11 @@ void pack_split_row(const std::int8_t* values, std::size_t columns, std::uint8_t
     put(high[column / kSplitColumns * 64 + j % 64], value >> 3 & 15U, j / 64 * 4);
     put(fifths[at], value >> 7, shift);
     for (std::size_t plane = 0; plane < kSplitPlanes; ++plane)
-      put(planes[plane][at], value >> (2 - plane) & 1U, shift);
+      put(of_row[plane][at], value >> (2 - plane) & 1U, shift);
   }
+  float norms[kSplitBounds];
+  split_bounds({of_row[0], of_row[1], of_row[2]}, w.columns, norms);
+  for (std::size_t i = 0; i < kSplitBounds; ++i) bounds[i * w.rows + row] = norms[i];
 }
 
 // With A = 2a - 1 and so on, each 1 or -1: 4a + 2b + c - 3.5 = 2A + B + C/2, whose square is 5.25 + 4AB + 2AC

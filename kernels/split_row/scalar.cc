@@ -1,7 +1,6 @@
 #include "kernels/lanes/scalar.h"
 
 #include "kernels/split_row/generic.h"
-#include "kernels/split_row/ops_scalar.h"
 
 template void sterna::kernels::split_row<sterna::kernels::Isa::scalar>(const SplitRow&, std::size_t,
                                                                        std::int8_t*);

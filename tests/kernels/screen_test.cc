@@ -22,19 +22,13 @@ class SplitMatrix {
     view_.row_scales = scales_.data();
     view_.codes = codes_.data();
     for (std::size_t row = 0; row < view_.rows; ++row) {
-      std::uint8_t* const planes[] = {plane(0, row), plane(1, row), plane(2, row)};
-      pack_split_row(values.data() + row * columns, columns, codes_.data() + view_.high_at(row),
-                     {planes[0], planes[1], planes[2]});
-      float bounds[kSplitBounds];
-      split_bounds({planes[0], planes[1], planes[2]}, columns, bounds);
-      for (std::size_t i = 0; i < kSplitBounds; ++i) bounds_[i * view_.rows + row] = bounds[i];
+      pack_split_row(view_, row, values.data() + row * columns, codes_.data() + view_.high_at(row),
+                     codes_.data() + view_.plane_at(0, 0), bounds_.data());
     }
     view_.bounds = bounds_.data();
   }
   [[nodiscard]] const SplitView& view() const { return view_; }
-  [[nodiscard]] SplitRow row(std::size_t r) {
-    return {codes_.data() + view_.high_at(r), {plane(0, r), plane(1, r), plane(2, r)}};
-  }
+  [[nodiscard]] SplitRow row(std::size_t r) const { return view_.row(r); }
 
  private:
   static SplitView shape(std::size_t rows, std::size_t columns) {

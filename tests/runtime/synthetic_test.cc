@@ -45,7 +45,7 @@ TEST(Synthetic, ComputesFiniteLogitsThatDifferBetweenTokens) {
 
 TEST(Synthetic, AnUnknownShapeIsAnErrorThatListsThem) {
   ThreadPool pool(1);
-  const auto model = synthetic_model("7b", pool);
+  const auto model = synthetic_parts("7b", pool);
   ASSERT_FALSE(model);
   EXPECT_THAT(model.error().message, HasSubstr("'7b'"));
   for (const auto shape : synthetic_shapes())

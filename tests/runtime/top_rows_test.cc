@@ -42,12 +42,8 @@ struct Head {
     codes.resize(view.code_bytes());
     bounds.resize(view.rows * kernels::kSplitBounds);
     for (std::size_t row = 0; row < view.rows; ++row) {
-      const auto plane = [&](std::size_t i) { return codes.data() + view.plane_at(i, row); };
-      kernels::pack_split_row(values.data() + row * columns, columns, codes.data() + view.high_at(row),
-                              {plane(0), plane(1), plane(2)});
-      float of_row[kernels::kSplitBounds];
-      kernels::split_bounds({plane(0), plane(1), plane(2)}, columns, of_row);
-      for (std::size_t i = 0; i < kernels::kSplitBounds; ++i) bounds[i * view.rows + row] = of_row[i];
+      kernels::pack_split_row(view, row, values.data() + row * columns, codes.data() + view.high_at(row),
+                              codes.data() + view.plane_at(0, 0), bounds.data());
     }
     view.row_scales = scales.data();
     view.codes = codes.data();

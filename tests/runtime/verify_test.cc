@@ -172,12 +172,7 @@ TEST(SplitRowsInAFile, WithAnotherBoundThanTheirOwnAreRefused) {
   auto* const bounds = const_cast<float*>(w.bounds);
   const std::vector<std::int8_t> values(200, 5);
   for (std::size_t row = 0; row < 20; ++row) {
-    const auto plane = [&](std::size_t i) { return codes + w.plane_at(i, row); };
-    kernels::pack_split_row(values.data(), 200, codes + w.high_at(row), {plane(0), plane(1), plane(2)});
-    float of_row[2];
-    kernels::split_bounds({plane(0), plane(1), plane(2)}, 200, of_row);
-    bounds[row] = of_row[0];
-    bounds[20 + row] = of_row[1];
+    kernels::pack_split_row(w, row, values.data(), codes + w.high_at(row), codes + w.plane_at(0, 0), bounds);
   }
   const auto complaint = [&] {
     model.tensors[0].descriptor.crc32 = crc32_of(t.bytes);
