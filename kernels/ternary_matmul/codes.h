@@ -19,6 +19,23 @@ struct Codes {
   static constexpr bool kTwoBits = form_ == CodeForm::trit2;
 };
 
+// One code of a tile, by its field and its place in the field's 64 bytes ("lane").
+template <class C>
+[[gnu::always_inline]] inline int code_at(const std::uint8_t* tile, std::size_t field, std::size_t lane) {
+  if constexpr (C::kForm == CodeForm::base3) {
+    constexpr std::uint8_t powers[] = {1, 3, 9, 27, 81};
+    return tile[lane] / powers[field] % 3;
+  } else if constexpr (C::kTwoBits) {
+    int code = 0;
+    for (std::size_t p = 0; p < C::kPlanes; ++p)
+      code = 3 * code + (tile[p * kTileBytes + lane] >> 2 * field & 3);
+    return code;
+  } else {
+    const int low = tile[field / 2 * kTileBytes + lane] >> field % 2 * 4 & 15;
+    return C::kForm == CodeForm::pairs ? low : low | (tile[4 * kTileBytes + lane] >> field & 1) << 4;
+  }
+}
+
 template <class Body>
 [[gnu::always_inline]] inline void with_codes(const TernaryView& w, Body&& body) {
   switch (w.form) {

@@ -96,13 +96,12 @@ struct HalfShift {
   }
 
   // An activation that is broadcast once serves all rows.
-  template <class C, std::size_t blocks, std::size_t tokens>
+  template <std::size_t widen_fields, std::size_t blocks, std::size_t tokens>
   [[gnu::noinline]] static void multiply_strip(const std::uint8_t* fields, std::size_t count,
                                                const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
     constexpr std::size_t rows = blocks * kParts;
-    constexpr std::size_t step = kWidenFields<C>;
-    for (std::size_t begin = 0; begin < count; begin += step) {
-      const std::size_t end = begin + step < count ? begin + step : count;
+    for (std::size_t begin = 0; begin < count; begin += widen_fields) {
+      const std::size_t end = begin + widen_fields < count ? begin + widen_fields : count;
       R sums[tokens * rows] = {};
       for (std::size_t i = begin; i < end; ++i) {
         R codes[rows];

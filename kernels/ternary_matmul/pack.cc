@@ -27,19 +27,6 @@ void put(std::uint8_t* tile, std::size_t field, std::size_t lane, int code) {
   }
 }
 
-template <class C>
-int get(const std::uint8_t* tile, std::size_t field, std::size_t lane) {
-  if constexpr (C::kForm == CodeForm::base3) return tile[lane] / kPowers[field] % 3;
-  if constexpr (C::kForm == CodeForm::trit2) {
-    int code = 0;
-    for (std::size_t plane = 0; plane < C::kPlanes; ++plane)
-      code = 3 * code + (tile[plane * kTileBytes + lane] >> 2 * field & 3);
-    return code;
-  }
-  const int low = tile[field / 2 * kTileBytes + lane] >> field % 2 * 4 & 15;
-  return C::kForm == CodeForm::triples ? low + (tile[kTripleBits + lane] >> field & 1) * 16 : low;
-}
-
 // body(tile, field, lane, row, column) for everything in a block, padding included.
 template <class C, class Body>
 void for_block(std::size_t tiles, Body body) {
@@ -69,7 +56,7 @@ bool is_invalid(const std::uint8_t* codes, std::size_t bytes) {
   if constexpr (C::kForm == CodeForm::triples) {
     for (std::size_t tile = 0; tile < bytes; tile += C::kBytes) {
       for (std::size_t i = 0; i < C::kFields * kTileBytes; ++i)
-        faults |= get<C>(codes + tile, i / kTileBytes, i % kTileBytes) > 2 * C::kOffset ? 1U : 0U;
+        faults |= code_at<C>(codes + tile, i / kTileBytes, i % kTileBytes) > 2 * C::kOffset ? 1U : 0U;
     }
     return faults != 0;
   }
@@ -120,8 +107,8 @@ int unpack(const TernaryView& w, std::size_t row, std::size_t column) {
   with_codes(w, [&](auto c) {
     using C = decltype(c);
     const std::size_t in_tile = column % C::kColumns;
-    weight = get<C>(w.codes + row / kTileRows * w.block_bytes() + column / C::kColumns * C::kBytes,
-                    in_tile / 4, row % kTileRows * 4 + in_tile % 4) -
+    weight = code_at<C>(w.codes + row / kTileRows * w.block_bytes() + column / C::kColumns * C::kBytes,
+                        in_tile / 4, row % kTileRows * 4 + in_tile % 4) -
              C::kOffset;
   });
   return weight;
@@ -140,7 +127,7 @@ void unpack_block(const TernaryView& w, std::size_t block, std::int8_t* values) 
                                 std::size_t column) {
       if (block * kTileRows + r >= w.rows || column >= w.columns) return;
       values[r * w.columns + column] =
-          static_cast<std::int8_t>(get<C>(codes + tile, field, lane) - C::kOffset);
+          static_cast<std::int8_t>(code_at<C>(codes + tile, field, lane) - C::kOffset);
     });
   });
 }

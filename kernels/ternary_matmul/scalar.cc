@@ -20,22 +20,6 @@ struct TernaryTiles<Isa::scalar> {
   template <class C>
   using Fields = std::int16_t[C::kFields][kTileBytes];
 
-  // The codes of field f, four columns of 16 rows.
-  template <class C>
-  static int code_at(const std::uint8_t* tile, std::size_t f, std::size_t i) {
-    if constexpr (C::kForm == CodeForm::base3) {
-      constexpr std::uint8_t powers[] = {1, 3, 9, 27, 81};
-      return tile[i] / powers[f] % 3;
-    } else if constexpr (C::kTwoBits) {
-      int code = 0;
-      for (std::size_t p = 0; p < C::kPlanes; ++p) code = 3 * code + (tile[p * kTileBytes + i] >> 2 * f & 3);
-      return code;
-    } else {
-      const int low = tile[f / 2 * kTileBytes + i] >> f % 2 * 4 & 15;
-      return C::kForm == CodeForm::pairs ? low : low | (tile[4 * kTileBytes + i] >> f & 1) << 4;
-    }
-  }
-
   template <class C>
   static void unpack(const std::uint8_t* tile, Fields<C>& codes) {
     unrolled<C::kFields>([&](auto f) __attribute__((always_inline)) {

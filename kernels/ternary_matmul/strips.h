@@ -19,7 +19,8 @@ struct alignas(64) Strip {
 //   kStripBlocks       blocks at once
 //   StripTokens        TokenSteps of the tokens at once
 //   split_tile<C>(tile, fields)    its codes, C::kFields times kTileBytes bytes
-//   multiply_strip<C, blocks, tokens>(fields, count, q, q_stride, d):
+//   kWidenFields<C>    fields whose products an accumulator holds
+//   multiply_strip<kWidenFields, blocks, tokens>(fields, count, q, q_stride, d):
 //       d[16 (blocks * t + b) + r] += sum over the columns c of `count` fields of
 //                                     code(16 b + r, c) * q[t * q_stride + c]
 //     where the fields of block b are those of a Strip.
@@ -70,7 +71,7 @@ void strip_dots(const TernaryView& w, const QuantizedView& x, std::size_t block,
     std::size_t t = 0;
     const auto step = [&](auto count) __attribute__((always_inline)) {
       for (; t + count <= some.count; t += count) {
-        Tiles::template multiply_strip<C, blocks, count>(
+        Tiles::template multiply_strip<Tiles::template kWidenFields<C>, blocks, count>(
             strip.fields[0][0], tiles * C::kFields, q + t * x.stride, x.stride, d + t * blocks * kTileRows);
       }
     };

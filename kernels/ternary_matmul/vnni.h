@@ -69,12 +69,15 @@ struct VnniTiles {
   }
 
   template <class C>
+  static constexpr std::size_t kWidenFields = kStripFields;  // sums are int32 as they are
+
+  template <class C>
   static void split_tile(const std::uint8_t* tile, std::uint8_t* fields) {
     split_to<V, C>(tile, fields);
   }
 
   // An activation that is broadcast once serves all rows.
-  template <class C, std::size_t blocks, std::size_t tokens>
+  template <std::size_t widen_fields, std::size_t blocks, std::size_t tokens>
   [[gnu::noinline]] static void multiply_strip(const std::uint8_t* fields, std::size_t count,
                                                const std::int8_t* q, std::size_t q_stride, std::int32_t* d) {
     constexpr std::size_t rows = blocks * kParts;
