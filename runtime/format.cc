@@ -3,10 +3,13 @@
 #include <libdeflate.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
+
+#include "kernels/ternary_matmul/pack.h"
 
 namespace sterna::runtime {
 namespace {
@@ -74,16 +77,14 @@ Status check_requirements(const json& object, const std::string& where) {
               it->dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
-// What a form holds beside any number of planes and groups in two bits.
+// Does the layout take so many planes, and groups?
 Status check_form(const TensorDescriptor& d, const std::string& where) {
-  const std::uint64_t planes = d.layout == Layout::base3     ? 1
-                               : d.layout == Layout::pairs   ? 2
-                               : d.layout == Layout::triples ? 3
-                                                             : d.planes;
-  if (d.planes != planes) {
-    return fail("{}: layout {} has {} planes, not {}", where, layout_name(d.layout), planes, d.planes);
+  const auto* const form =
+      std::ranges::find(kernels::kPackedForms, code_form(d.layout), &kernels::PackedForm::form);
+  if (form->form != kernels::CodeForm::trit2 && form->planes != d.planes) {
+    return fail("{}: layout {} has {} planes, not {}", where, layout_name(d.layout), form->planes, d.planes);
   }
-  if (d.layout == Layout::base3 && d.group != 0) {
+  if (d.group != 0 && !form->takes_groups()) {
     return fail("{}: layout {} has a single scale, not groups", where, layout_name(d.layout));
   }
   return {};
