@@ -26,10 +26,7 @@ bool is_copy_of(const Model::Parts& copy, const Model::Parts& parts, Storage sto
   return copy.origin == parts.checksum && is_stored_as(copy.weights, copy.config, storage);
 }
 
-// Writes the copy. The embedding may be left in the file by --low-memory, so the file is read once more.
-Status write_copy(const std::string& path, const std::string& copy, Storage storage,
-                  runtime::ThreadPool& pool) {
-  STERNA_TRY(Model::Parts parts, runtime::load_parts(path, {.verify = false}, pool));
+Status write_copy(Model::Parts parts, const std::string& copy, Storage storage, runtime::ThreadPool& pool) {
   STERNA_CHECK(repack(parts, storage, pool));
   parts.origin = parts.checksum;
   ProgressLine line;
@@ -65,14 +62,12 @@ Result<std::shared_ptr<const Model>> load_stored_as(const std::string& path, con
   if (std::filesystem::is_directory(path, ignored)) {
     return fail("{}: --storage {} needs a model file; make one with `sterna convert`", path, storage);
   }
-  STERNA_TRY(Model::Parts parts, runtime::load_parts(path, options, pool));
-  Storage wanted = Storage::fast;
-  if (storage == "auto") {
-    STERNA_TRY(wanted, runtime::faster_storage(kernels, pool));
-  } else {
-    wanted = runtime::storage_named(storage);
-  }
-  if (is_stored_as(parts.weights, parts.config, wanted)) return Model::create(std::move(parts), path);
+  // What the header says decides; the file that is run is verified when it is loaded.
+  STERNA_TRY(const Model::Parts parts, runtime::load_parts(path, {.verify = false}, pool));
+  const auto is_stored = [&](Storage form) { return is_stored_as(parts.weights, parts.config, form); };
+  if (is_stored(Storage::fast) && is_stored(Storage::small)) return convert::load_model(path, options, pool);
+  STERNA_TRY(const Storage wanted, wanted_storage(storage, kernels, pool));
+  if (is_stored(wanted)) return convert::load_model(path, options, pool);
 
   const std::string copy = copy_path(path, wanted);
   if (std::filesystem::exists(copy, ignored)) {
@@ -82,14 +77,15 @@ Result<std::shared_ptr<const Model>> load_stored_as(const std::string& path, con
       return fail("{}: is no repacked copy of {}; move it away or use --storage file", copy, path);
     }
   }
-  const Status written = write_copy(path, copy, wanted, pool);
+  // What is repacked gets new checksums, so it must be whole.
+  STERNA_TRY(Model::Parts whole, runtime::load_parts(path, {}, pool));
+  const Status written = write_copy(std::move(whole), copy, wanted, pool);
   if (interrupted()) return fail("interrupted; nothing was written to {}", copy);
   if (!written) {
     print_note("note: no repacked copy, the file is run as it is: " + written.error().message);
-    return Model::create(std::move(parts), path);
+    return convert::load_model(path, options, pool);
   }
-  STERNA_TRY(Model::Parts repacked, runtime::load_parts(copy, options, pool));
-  return Model::create(std::move(repacked), copy);
+  return convert::load_model(copy, options, pool);
 }
 
 }  // namespace sterna::cli
