@@ -10,6 +10,7 @@
 #include "kernels/attention/attention.h"
 #include "kernels/dense_matmul/dense_matmul.h"
 #include "kernels/dense_row/dense_row.h"
+#include "kernels/divergence/divergence.h"
 #include "kernels/gated_activation/gated_activation.h"
 #include "kernels/isa.h"
 #include "kernels/kernels.inc"

@@ -7,6 +7,8 @@
 #include <system_error>
 #include <utility>
 
+#include "runtime/format.h"
+
 namespace sterna::runtime {
 
 Model::Model(Parts parts, Tokenizer tokenizer, Result<ChatTemplate> chat_template, std::string where)
@@ -31,6 +33,13 @@ Result<std::shared_ptr<const Model>> Model::create(Parts parts, std::string wher
   }();
   return std::shared_ptr<const Model>(
       new Model(std::move(parts), std::move(tokenizer), std::move(chat_template), std::move(where)));
+}
+
+std::uint32_t Model::checksum() const {
+  if (parts_.checksum != 0) return parts_.checksum;
+  std::uint32_t crc = 0;
+  for (const std::span<const std::byte> part : parts_.memory) crc = crc32_of(part, crc);
+  return crc;
 }
 
 Status Model::lock_memory() const {

@@ -51,32 +51,44 @@ Status Session::append(std::span<const TokenId> ids, const LogitsSink& sink) { r
 Status Session::append(std::span<const TokenId> ids, LogitsNeed need, const LogitsSink& sink) {
   STERNA_CHECK(check(ids));
   const std::size_t start = position_;
+  const std::size_t vocab = model_->config().vocab;
   for (std::size_t begin = 0; begin < ids.size(); begin += act_.batch) {
     const std::size_t tokens = std::min(act_.batch, ids.size() - begin);
-    Status status = step(ids.subspan(begin, tokens), begin, begin + tokens == ids.size(), need, sink);
-    if (status) continue;
-    rewind(start);
-    return status;
+    // Prefill: only the last position meets the head.
+    const std::size_t first = sink ? 0 : begin + tokens == ids.size() ? tokens - 1 : tokens;
+    if (Status status = step(ids.subspan(begin, tokens), first, need); !status) {
+      rewind(start);
+      return status;
+    }
+    if (!sink) continue;
+    for (std::size_t t = 0; t < tokens; ++t) sink(begin + t, {act_.logits.data() + t * vocab, vocab});
   }
   return {};
 }
 
-// One batch, whose first token is number `index` of those that are appended.
-Status Session::step(std::span<const TokenId> ids, std::size_t index, bool last, LogitsNeed need,
-                     const LogitsSink& sink) {
+Result<std::span<const float>> Session::append_block(std::span<const TokenId> ids, std::size_t first) {
+  assert(ids.size() <= act_.batch && first <= ids.size());
+  STERNA_CHECK(check(ids));
+  const std::size_t start = position_;
+  if (Status status = step(ids, first, {}); !status) {
+    rewind(start);
+    return status.error();
+  }
+  return std::span<const float>(act_.logits.data(), (ids.size() - first) * model_->config().vocab);
+}
+
+// One batch; the logits of its tokens from `first` on.
+Status Session::step(std::span<const TokenId> ids, std::size_t first, LogitsNeed need) {
   ForwardContext c = forward_context();
   const std::size_t tokens = ids.size();
   STERNA_CHECK(embed(c, ids, position_));
   for (std::size_t layer = 0; layer < c.config.layers; ++layer)
     transformer_block(c, layer, tokens, position_);
   position_ += tokens;
-  if (!sink && !last) return {};
-  const std::size_t first = sink ? 0 : tokens - 1;  // prefill: only the last position meets the head
+  logits_ = {};
+  if (first == tokens) return {};
   STERNA_CHECK(head(c, first, tokens, need));
   const std::size_t vocab = c.config.vocab;
-  if (sink) {
-    for (std::size_t t = 0; t < tokens; ++t) sink(index + t, {act_.logits.data() + t * vocab, vocab});
-  }
   logits_ = {act_.logits.data() + (tokens - 1 - first) * vocab, vocab};
   return {};
 }

@@ -35,6 +35,11 @@ class Session {
   using LogitsSink = std::function<void(std::size_t index, std::span<const float> logits)>;
   Status append(std::span<const TokenId> ids, const LogitsSink& sink);
 
+  // At most batch() tokens in one step, for whoever looks at several positions at once: the logits of the tokens
+  // from `first` on, [ids.size() - first, vocab], which stay until the next append; none are computed when
+  // first == ids.size().
+  Result<std::span<const float>> append_block(std::span<const TokenId> ids, std::size_t first);
+
   [[nodiscard]] std::span<const float> logits() const {
     return logits_;
   }  // [vocab]; empty before the first append
@@ -43,6 +48,7 @@ class Session {
   [[nodiscard]] const Model& model() const { return *model_; }
   // What was read of the head for logits().
   [[nodiscard]] const HeadReads& head_reads() const { return act_.head_reads; }
+  [[nodiscard]] const kernels::Kernels& kernels() const { return kernels_; }
   [[nodiscard]] std::size_t batch() const { return act_.batch; }
   void rewind(std::size_t position);  // forgets everything from `position` on
 
@@ -60,8 +66,7 @@ class Session {
   }
   Status check(std::span<const TokenId> ids) const;
   Status append(std::span<const TokenId> ids, LogitsNeed need, const LogitsSink& sink);
-  Status step(std::span<const TokenId> ids, std::size_t index, bool last, LogitsNeed need,
-              const LogitsSink& sink);
+  Status step(std::span<const TokenId> ids, std::size_t first, LogitsNeed need);
 
   std::shared_ptr<const Model> model_;
   const kernels::Kernels& kernels_;

@@ -1,0 +1,8 @@
+#include "kernels/lanes/neon.h"
+
+#include "kernels/divergence/generic.h"
+
+template sterna::kernels::SoftmaxTotal sterna::kernels::softmax_total<sterna::kernels::Isa::neon>(
+    const float*, std::size_t);
+template double sterna::kernels::divergence_sum<sterna::kernels::Isa::neon>(const float*, float, const float*,
+                                                                            float, std::size_t);

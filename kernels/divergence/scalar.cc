@@ -1,0 +1,9 @@
+#include "kernels/lanes/scalar.h"
+
+#include "kernels/divergence/generic.h"
+
+template sterna::kernels::SoftmaxTotal sterna::kernels::softmax_total<sterna::kernels::Isa::scalar>(
+    const float*, std::size_t);
+template double sterna::kernels::divergence_sum<sterna::kernels::Isa::scalar>(const float*, float,
+                                                                              const float*, float,
+                                                                              std::size_t);
