@@ -10,15 +10,16 @@ namespace sterna::eval {
 
 using nlohmann::json;
 
-Result<Journal> Journal::open(const std::string& path, bool resume) {
+Result<Journal> Journal::open(const std::string& path, bool resume, const std::string& settings) {
   Journal journal;
   journal.path_ = path;
+  journal.settings_ = settings;
   if (resume) {
     std::ifstream lines(path);
     for (std::string line; std::getline(lines, line);) {
       const json entry = json::parse(line, nullptr, /*allow_exceptions=*/false);
       if (!entry.is_object() || !entry.contains("unit") || !entry.contains("result")) continue;
-      if (!entry["unit"].is_string()) continue;
+      if (!entry["unit"].is_string() || entry.value("settings", json()) != settings) continue;
       journal.done_[entry["unit"].get<std::string>()] = entry["result"];
     }
   }
@@ -37,8 +38,8 @@ const json* Journal::find(const std::string& unit) const {
 
 Status Journal::add(const std::string& unit, json result) {
   if (file_ == nullptr) return {};
-  const std::string line =
-      json{{"unit", unit}, {"result", result}}.dump(-1, ' ', false, json::error_handler_t::replace);
+  const std::string line = json{{"settings", settings_}, {"unit", unit}, {"result", result}}.dump(
+      -1, ' ', false, json::error_handler_t::replace);
   if (std::fprintf(file_.get(), "%s\n", line.c_str()) < 0 || std::fflush(file_.get()) != 0) {
     return fail("{}: cannot be written: {}", path_, std::strerror(errno));
   }

@@ -21,7 +21,8 @@ class Journal {
   // Opens `path`, reads what is there with `resume`, else begins anew. The caller puts everything that a
   // unit's result depends on into its name (the model's checksum, the text's checksum, the protocol, the
   // index).
-  static Result<Journal> open(const std::string& path, bool resume);
+  // Entries that were made under other `settings` (the type of the KV cache, say) do not count.
+  static Result<Journal> open(const std::string& path, bool resume, const std::string& settings = "");
 
   // nullptr: not done yet.
   [[nodiscard]] const nlohmann::json* find(const std::string& unit) const;
@@ -35,6 +36,7 @@ class Journal {
   std::map<std::string, nlohmann::json, std::less<>> done_;
   std::unique_ptr<std::FILE, Close> file_;
   std::string path_;
+  std::string settings_;
 };
 
 }  // namespace sterna::eval
