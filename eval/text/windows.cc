@@ -31,9 +31,9 @@ Result<std::vector<Window>> cut(std::size_t tokens, const Protocol& p) {
   if (p.window < 4)
     return fail("a window of {} tokens is too small to score anything; use at least 4", p.window);
   if (p.name == "strided") {
-    if (p.stride == 0 || p.stride > p.window) {
+    if (p.stride == 0 || p.stride >= p.window) {
       return fail("a stride of {} does not go with a window of {}; use one from 1 to {}", p.stride, p.window,
-                  p.window);
+                  p.window - 1);
     }
     if (tokens < 2) return fail("the text has {} tokens, too few to score anything", tokens);
     return strided(tokens, p.window, p.stride);

@@ -41,7 +41,7 @@ TEST(Windows, AllScoresEveryTokenButTheFirst) {
 TEST(Windows, StridedIsThatOfTheTransformersDocumentation) {
   for (const std::size_t seq_len : {2, 5, 64, 65, 100, 1000}) {
     for (const std::size_t max_length : {8, 64}) {
-      for (const std::size_t stride : {1, 5, 8}) {
+      for (const std::size_t stride : {1, 5, 7}) {
         const auto windows = windows_of(seq_len, {.name = "strided", .window = max_length, .stride = stride});
         std::size_t prev_end_loc = 0;
         std::size_t at = 0;
@@ -68,8 +68,8 @@ TEST(Windows, ErrorsSayWhatToDo) {
   EXPECT_THAT(cut(511, {.name = "all", .window = 512}).error().message,
               HasSubstr("511 tokens, fewer than one window of 512"));
   EXPECT_THAT(cut(1000, {.name = "all", .window = 3}).error().message, HasSubstr("at least 4"));
-  EXPECT_THAT(cut(1000, {.name = "strided", .window = 64, .stride = 65}).error().message,
-              HasSubstr("from 1 to 64"));
+  EXPECT_THAT(cut(1000, {.name = "strided", .window = 64, .stride = 64}).error().message,
+              HasSubstr("from 1 to 63"));
   EXPECT_THAT(cut(1000, {.name = "strided", .window = 64}).error().message, HasSubstr("stride of 0"));
   EXPECT_FALSE(cut(1, {.name = "strided", .window = 64, .stride = 32}));
 }
