@@ -17,6 +17,7 @@ Command add_run(CLI::App& app);
 Command add_chat(CLI::App& app);
 Command add_inspect(CLI::App& app);
 Command add_bench(CLI::App& app);
+Command add_eval(CLI::App& app);
 Command add_export(CLI::App& app);
 
 }  // namespace sterna::cli

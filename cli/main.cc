@@ -16,6 +16,7 @@ Examples:
   sterna run bitnet.gguf -p "Once upon a time" -n 64
   sterna inspect bitnet.gguf
   sterna bench bitnet.gguf
+  sterna eval a.gguf b.gguf --baseline ./SmolLM2-135M-Instruct --report out
   sterna export bitnet.gguf -o bitnet-tq2_0.gguf --to tq2_0
 
 Each command explains itself: sterna convert --help)";
@@ -36,6 +37,7 @@ int run(int argc, char** argv) {
   add("chat", "Talk with a model", sterna::cli::add_chat);
   add("inspect", "Show what is in a model file or directory", sterna::cli::add_inspect);
   add("bench", "Measure the speed of a model", sterna::cli::add_bench);
+  add("eval", "Compare models with a float baseline: what did ternary cost?", sterna::cli::add_eval);
   add("export", "Write a Sterna file as a GGUF file for llama.cpp", sterna::cli::add_export);
   try {
     app.parse(argc, argv);

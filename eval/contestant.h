@@ -14,8 +14,9 @@ namespace sterna::eval {
 
 // The session is shared by the measures, one after the other; each begins with rewind(0).
 struct Contestant {
-  std::string name;      // short, unique in a report
-  std::string checksum;  // of the weights, hexadecimal: names the model in the journal
+  std::string name;       // short, unique in a report
+  std::string checksum;   // of the weights, hexadecimal: names the model in the journal
+  std::string tokenizer;  // of the vocabulary: models with the same value may be compared token by token
   bool is_baseline = false;
   std::unique_ptr<runtime::Session> session;
 

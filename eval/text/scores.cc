@@ -106,6 +106,11 @@ void add_likelihoods(std::span<const float> logits, std::span<const RowSummary> 
   }
 }
 
+void add_agreement(const RowSummary& baseline, const RowSummary& model, TokenScores& scores) {
+  scores.same_top.push_back(baseline.top[0] == model.top[0] ? 1 : 0);
+  scores.top5.push_back(shared(baseline.top, model.top));
+}
+
 void add_divergences(std::span<const float> baseline, std::span<const RowSummary> baseline_rows,
                      std::span<const float> model, std::span<const RowSummary> model_rows,
                      const kernels::Kernels& kernels, runtime::ThreadPool& pool, TokenScores& scores) {
@@ -124,10 +129,7 @@ void add_divergences(std::span<const float> baseline, std::span<const RowSummary
       scores.kl[first + i] = sum / p.total - std::log(p.total) + std::log(q.total);
     }
   });
-  for (std::size_t i = 0; i < n; ++i) {
-    scores.same_top.push_back(baseline_rows[i].top[0] == model_rows[i].top[0] ? 1 : 0);
-    scores.top5.push_back(shared(baseline_rows[i].top, model_rows[i].top));
-  }
+  for (std::size_t i = 0; i < n; ++i) add_agreement(baseline_rows[i], model_rows[i], scores);
 }
 
 }  // namespace sterna::eval

@@ -46,6 +46,9 @@ std::vector<RowSummary> summarize(std::span<const float> logits, std::size_t voc
 void add_likelihoods(std::span<const float> logits, std::span<const RowSummary> rows,
                      std::span<const runtime::TokenId> targets, TokenScores& scores);
 
+// Adds whether both find the same token most likely, and how many of the baseline's five the model has.
+void add_agreement(const RowSummary& baseline, const RowSummary& model, TokenScores& scores);
+
 // Adds how far the model's rows are from the baseline's, [rows.size(), vocab] both.
 void add_divergences(std::span<const float> baseline, std::span<const RowSummary> baseline_rows,
                      std::span<const float> model, std::span<const RowSummary> model_rows,

@@ -16,7 +16,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("STERNA_BUILD", ROOT / "build" / "release"))
 STERNA = os.environ.get("STERNA_BINARY", str(BUILD / "sterna"))
 LOGITS = os.environ.get("STERNA_LOGITS", str(BUILD / "tests" / "sterna_logits"))
-PERPLEXITY = os.environ.get("STERNA_PERPLEXITY", str(BUILD / "tests" / "sterna_perplexity"))
 SHARED = pathlib.Path(os.environ.get("STERNA_SHARED", ROOT.parent / "shared"))
 DEMO = ROOT / "models" / "demo"
 SKIPPED = 77  # the exit code that ctest counts as skipped

@@ -8,8 +8,8 @@
 #include <numeric>
 
 #include "convert/safetensors.h"
+#include "eval/text/text.h"
 #include "runtime/generate.h"
-#include "runtime/perplexity.h"
 #include "runtime/prompt.h"
 #include "tests/support/engine.h"
 #include "tests/support/shared_data.h"
@@ -121,17 +121,24 @@ TEST_P(GoldenTest, GreedyTextsAgree) {
 
 TEST_P(GoldenTest, PerplexityAgrees) {
   const json& p = golden_["perplexity"];
-  const std::string text = read_file(
-      shared_data((p["file"] == "wiki.test.raw" ? "eval/" : "text/") + p["file"].get<std::string>()));
-  const bool conversations = p["file"] == "demo_held_out.txt";  // special tokens are written out there
-  const auto ids = model_->tokenizer().encode(first_characters(text, p["first_characters"]),
-                                              {.add_special = false, .parse_special = conversations});
-  ASSERT_TRUE(ids);
-  EXPECT_EQ(ids->size(), p["tokens"].get<std::size_t>());
-  const auto result = runtime::perplexity(*session_, *ids, p["context"], model_->config().bos);
-  ASSERT_TRUE(result) << result.error().message;
-  EXPECT_EQ(result->scored_tokens, p["scored_tokens"].get<std::size_t>());
-  EXPECT_NEAR(result->perplexity / p["perplexity"].get<double>(), 1.0, GetParam().perplexity_tolerance);
+  const std::string file = p["file"];
+  const std::string text = read_file(shared_data((file == "wiki.test.raw" ? "eval/" : "text/") + file));
+  const bool conversations = file == "demo_held_out.txt";  // special tokens are written out there
+  const eval::TextSpec spec{.name = file,
+                            .content = std::string(first_characters(text, p["first_characters"])),
+                            .protocol = {.name = "all", .window = p["context"]},
+                            .bos = true,
+                            .parse_special = conversations,
+                            .max_windows = 0};
+  std::vector<eval::Contestant> models(1);
+  models[0].session = std::move(session_);
+  eval::Journal journal;
+  const auto results = eval::run_text(models, spec, {journal, test_pool(), nullptr, nullptr});
+  ASSERT_TRUE(results) << results.error().message;
+  const eval::TextResult& result = results->front();
+  EXPECT_EQ(result.tokens, p["tokens"].get<std::size_t>());
+  EXPECT_EQ(result.scored_tokens, p["scored_tokens"].get<std::size_t>());
+  EXPECT_NEAR(result.perplexity.value / p["perplexity"].get<double>(), 1.0, GetParam().perplexity_tolerance);
 }
 
 // Each block alone, fed the reference's input, so that nothing accumulates.
