@@ -7,6 +7,7 @@
 
 #include "convert/json.h"
 #include "eval/builtin.h"
+#include "eval/tasks/rows.h"
 #include "eval/text/windows.h"
 #include "runtime/file.h"
 
@@ -16,16 +17,16 @@ namespace {
 using nlohmann::json;
 
 // 30 windows of English, 20 of Japanese, 60 items, a dozen answers: minutes for a small model.
-constexpr const char* kQuick = R"({
+constexpr const char* kQuick = R"json({
   "texts": [
     {"file": "builtin:english.txt", "name": "WikiText-2 excerpt", "max_windows": 16},
     {"file": "builtin:japanese.txt", "name": "Japanese novel, excerpt", "max_windows": 8}],
   "tasks": [{"file": "builtin:hellaswag.txt", "name": "HellaSwag (60)"
 }],
   "generation": {"prompts_file": "builtin:prompts.txt", "limit": 96}
-})";
+})json";
 
-constexpr const char* kFull = R"({
+constexpr const char* kFull = R"json({
   "texts": [
     {"file": "wiki.test.raw", "name": "WikiText-2 test"},
     {"file": "tinystories_train_first1000.txt", "name": "TinyStories", "max_windows": 100},
@@ -36,7 +37,7 @@ constexpr const char* kFull = R"({
     {"file": "ARC-Easy.test.json", "name": "ARC-Easy", "limit": 1000}],
   "generation": {"prompts_file": "builtin:prompts.txt", "limit": 256, "sampled": true},
   "needle": {"lengths": [512, 1024, 2048]}
-})";
+})json";
 
 // Reads the fields of one object, and remembers which of them it knows.
 class Fields {
@@ -113,7 +114,8 @@ Status check_protocol(const std::string& name, const std::string& where) {
 }
 
 Status add_text(const json& object, const std::string& where, Source& s) {
-  TextSpec spec{.name = "", .content = "", .protocol = {"second-half", 512, 0, false}};
+  TextSpec spec;
+  spec.protocol = {"second-half", 512, 0, false};
   std::string file;
   Fields fields(object, where);
   STERNA_CHECK(fields.read("file", file));
@@ -155,11 +157,6 @@ Status add_task(const json& object, const std::string& where, Source& s) {
   return {};
 }
 
-Result<std::string> read_any(const std::string& file) {
-  if (const auto text = builtin_text(file)) return std::string(*text);
-  return runtime::read_text_file(file);
-}
-
 Status add_generation(const json& object, const std::string& where, Source& s) {
   GenerationSpec greedy{.name = "greedy", .prompts = {}, .limit = 128, .sampling = {.temperature = 0}};
   std::string file;
@@ -173,7 +170,7 @@ Status add_generation(const json& object, const std::string& where, Source& s) {
   STERNA_CHECK(fields.read("temperature", sampling.temperature));
   STERNA_CHECK(fields.nothing_else());
   if (!file.empty()) {
-    STERNA_TRY(const std::string content, read_any(s.path(file)));
+    STERNA_TRY(const std::string content, read_text(s.path(file)));
     std::istringstream lines(content);
     for (std::string line; std::getline(lines, line);) {
       if (!line.empty()) greedy.prompts.push_back(line);
@@ -253,7 +250,7 @@ Result<Suite> parse_suite(const std::string& text, Source source) {
 }  // namespace
 
 Result<TextSpec> load_text(TextSpec spec, const std::string& file) {
-  auto content = read_any(file);
+  auto content = read_text(file);
   if (!content) return content.error();
   spec.content = *std::move(content);
   if (spec.content.empty()) return fail("{}: the text is empty", file);
