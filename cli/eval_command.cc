@@ -45,6 +45,7 @@ struct Options {
   std::size_t threads = 0;
   std::size_t batch = 128;
   std::string report;
+  std::string save_baseline;
   bool resume = false;
   bool no_cost = false;
   bool json = false;
@@ -70,11 +71,16 @@ class Progress {
   std::optional<ProgressLine> line_;
 };
 
-// The models of a run; sessions are in the contestants.
+// The models of a run: sessions are in the contestants, and a recorded baseline has none.
 struct Field {
   std::vector<eval::Contestant> contestants;
   std::vector<eval::ModelResult> results;
+  std::optional<eval::BaselineRecord> record;
+
+  [[nodiscard]] std::span<eval::ModelResult> loaded() { return std::span(results).last(contestants.size()); }
 };
+
+bool is_record(const std::string& path) { return path.ends_with(".safetensors"); }
 
 Status add_text(const Options& o, const std::string& file, eval::Suite& suite) {
   eval::TextSpec spec;
@@ -115,13 +121,18 @@ Result<eval::Suite> suite_of(const Options& o) {
 Result<Field> load_models(const Options& o, const eval::Suite& suite, const kernels::Kernels& table,
                           runtime::ThreadPool& pool, Progress& progress) {
   std::vector<std::string> paths = o.models;
-  if (!o.baseline.empty()) paths.insert(paths.begin(), o.baseline);
   Field field;
+  if (is_record(o.baseline)) {
+    STERNA_TRY(field.record, eval::load_record(o.baseline));
+    field.results.push_back(eval::identify(*field.record, o.baseline));
+  } else if (!o.baseline.empty()) {
+    paths.insert(paths.begin(), o.baseline);
+  }
   for (std::size_t i = 0; i < paths.size(); ++i) {
     if (interrupted()) return fail("interrupted");
     progress.update(i, paths.size(), "loading " + paths[i]);
     STERNA_TRY(auto model, convert::load_model(paths[i], {}, pool));
-    const bool is_baseline = i == 0 && !o.baseline.empty();
+    const bool is_baseline = i == 0 && !o.baseline.empty() && !field.record;
     field.results.push_back(eval::identify(*model, paths[i], is_baseline, field.results));
     const eval::ModelResult& r = field.results.back();
     eval::Contestant c{r.name, r.checksum, r.tokenizer, is_baseline, nullptr};
@@ -184,13 +195,32 @@ Result<eval::Journal> open_journal(const Options& o) {
 }
 
 Status measure_costs(Field& field, std::size_t threads, runtime::ThreadPool& pool, Progress& progress) {
-  for (std::size_t i = 0; i < field.results.size(); ++i) {
+  for (std::size_t i = 0; i < field.contestants.size(); ++i) {
     if (interrupted()) return fail("interrupted");
-    progress.update(i, field.results.size(), "speed and memory");
-    eval::ModelResult& r = field.results[i];
+    progress.update(i, field.contestants.size(), "speed and memory");
+    eval::ModelResult& r = field.loaded()[i];
     STERNA_TRY(r.cost, measure_cost(r.path, field.contestants[i].model().config().context, threads, pool));
   }
   return {};
+}
+
+Status save_baseline(const Options& o, const eval::ModelResult& baseline, eval::BaselineRecord record) {
+  record.name = baseline.name;
+  record.kind = baseline.kind;
+  record.checksum = baseline.checksum;
+  record.tokenizer = baseline.tokenizer;
+  return eval::save_record(record, o.save_baseline);
+}
+
+std::string record_note(const eval::BaselineRecord& record) {
+  double rest = 0;
+  for (const eval::RecordedText& text : record.texts) rest = std::max(rest, text.rows.mean_rest());
+  return fmt::format(
+      "the baseline is a record of the {} most likely tokens: KL divergences are lower bounds, since the "
+      "other tokens, "
+      "which hold up to {:.1f} % of its probability on average, count as one; perplexities and agreement are "
+      "exact",
+      eval::kRecordTop, 100 * rest);
 }
 
 Result<eval::Report> measure(const Options& o, Progress& progress) {
@@ -215,7 +245,12 @@ Result<eval::Report> measure(const Options& o, Progress& progress) {
                                           progress.update(done, total, what);
                                         },
                                         [] { return interrupted(); }};
-  STERNA_CHECK(eval::evaluate(field.contestants, suite, surroundings, field.results));
+  eval::BaselineRecord made;
+  const eval::TextRecord record{field.record ? &*field.record : nullptr,
+                                o.save_baseline.empty() ? nullptr : &made};
+  STERNA_CHECK(eval::evaluate(field.contestants, suite, surroundings, field.results, record));
+  if (record.to != nullptr) STERNA_CHECK(save_baseline(o, field.results.front(), std::move(made)));
+  if (field.record) report.notes.push_back(record_note(*field.record));
   if (!o.no_cost) STERNA_CHECK(measure_costs(field, report.threads, pool, progress));
   report.models = std::move(field.results);
   return report;
@@ -224,6 +259,14 @@ Result<eval::Report> measure(const Options& o, Progress& progress) {
 int run(Options& o) {
   if (o.resume && o.report.empty()) {
     print_error("--resume needs --report DIR: that is where the finished work was noted");
+    return 2;
+  }
+  if (!o.save_baseline.empty() && (o.baseline.empty() || is_record(o.baseline))) {
+    print_error("--save-baseline needs --baseline MODEL, whose distributions it keeps");
+    return 2;
+  }
+  if (o.models.empty() && o.save_baseline.empty()) {
+    print_error("give a model to evaluate");
     return 2;
   }
   Progress progress(!o.quiet);
@@ -276,9 +319,13 @@ void add_text_options(CLI::App& app, Options& o) {
 Command add_eval(CLI::App& app) {
   auto options = std::make_shared<Options>();
   Options& o = *options;
-  app.add_option("models", o.models, "Sterna files or Hugging Face directories")->required();
+  app.add_option("models", o.models, "Sterna files or Hugging Face directories");
   app.add_option("--baseline", o.baseline,
-                 "the model that the others are compared with, often the float one");
+                 "the model that the others are compared with, often the float one; or what "
+                 "--save-baseline wrote");
+  app.add_option(
+      "--save-baseline", o.save_baseline,
+      "keep the baseline's distributions on the texts in this .safetensors file, for later --baseline");
   app.add_option(
       "--suite", o.suite,
       "quick (what the program brings along), full (with --data), or a JSON file (docs/evaluation.md); "

@@ -65,8 +65,20 @@ ModelResult identify(const runtime::Model& model, const std::string& path, bool 
   return m;
 }
 
+ModelResult identify(const BaselineRecord& record, const std::string& path) {
+  ModelResult m;
+  m.name = fmt::format("{} (recorded)", record.name);
+  m.path = path;
+  m.kind = record.kind;
+  m.checksum = record.checksum;
+  m.tokenizer = record.tokenizer;
+  m.is_baseline = true;
+  return m;
+}
+
 Status evaluate(std::span<Contestant> contestants, const Suite& suite, const Surroundings& s,
-                std::span<ModelResult> models) {
+                std::span<ModelResult> all, const TextRecord& record) {
+  const std::span<ModelResult> models = all.last(contestants.size());
   for (const TextSpec& text : suite.texts) {
     for (const Contestant& c : contestants) {
       if (text.protocol.window <= c.session->context()) continue;
@@ -75,8 +87,8 @@ Status evaluate(std::span<Contestant> contestants, const Suite& suite, const Sur
           "smaller window",
           text.name, text.protocol.window, c.session->context(), c.name);
     }
-    STERNA_TRY(auto results, run_text(contestants, text, s));
-    for (std::size_t m = 0; m < models.size(); ++m) models[m].texts.push_back(std::move(results[m]));
+    STERNA_TRY(auto results, run_text(contestants, text, s, record));
+    for (std::size_t m = 0; m < all.size(); ++m) all[m].texts.push_back(std::move(results[m]));
   }
   for (const TaskSpec& spec : suite.tasks) {
     STERNA_TRY(const Task task, load_task(spec));

@@ -17,9 +17,13 @@ namespace sterna::eval {
 ModelResult identify(const runtime::Model& model, const std::string& path, bool is_baseline,
                      std::span<const ModelResult> taken);
 
-// Fills texts, tasks, generations and needle of models[i] from contestants[i]. The first may be the baseline.
-// Errors: those of the measures; what a suite wants and the contestants' contexts are too short for.
+// Fills texts, tasks, generations and needle of models[i] from contestants[i]. The first may be the baseline;
+// with a record in its place models[0] is that, and gets texts only. Errors: those of the measures; what a
+// suite wants and the contestants' contexts are too short for.
 Status evaluate(std::span<Contestant> contestants, const Suite& suite, const Surroundings& surroundings,
-                std::span<ModelResult> models);
+                std::span<ModelResult> models, const TextRecord& record = {});
+
+// The record as a model of the report.
+ModelResult identify(const BaselineRecord& record, const std::string& path);
 
 }  // namespace sterna::eval
