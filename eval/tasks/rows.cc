@@ -105,7 +105,8 @@ Result<std::vector<Row>> rows_of_json_list(std::string_view text, const std::str
   std::vector<Row> rows;
   std::size_t line = 1;
   std::size_t at = text.find('[') + 1;
-  line += static_cast<std::size_t>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
+  line += static_cast<std::size_t>(
+      std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
   for (bool closed = false; !closed; ++at) {
     if (at >= text.size()) return fail("{}: the JSON list has no end: the file is damaged or was cut", where);
     const char c = text[at];
@@ -127,11 +128,13 @@ Result<std::vector<Row>> rows_of_json_list(std::string_view text, const std::str
 Result<std::vector<Row>> rows_of_six_lines(std::string_view text, const std::string& where) {
   const std::vector<std::string_view> lines = lines_of(text);
   if (!runtime::tokenization::is_valid_utf8(text)) {
-    return fail("{}: not UTF-8 text: give JSON lines, a JSON list or HellaSwag's text of six lines an item", where);
+    return fail("{}: not UTF-8 text: give JSON lines, a JSON list or HellaSwag's text of six lines an item",
+                where);
   }
   if (lines.size() % kHellaswagLines != 0) {
     return fail(
-        "{}: neither JSON nor HellaSwag's text of six lines an item ({} lines): give JSON lines, a JSON list or "
+        "{}: neither JSON nor HellaSwag's text of six lines an item ({} lines): give JSON lines, a JSON list "
+        "or "
         "that text",
         where, lines.size());
   }
@@ -140,7 +143,8 @@ Result<std::vector<Row>> rows_of_six_lines(std::string_view text, const std::str
   for (std::size_t i = 0; i < lines.size(); i += kHellaswagLines) {
     json endings = json::array();
     for (std::size_t k = 2; k < kHellaswagLines; ++k) endings.push_back(lines[i + k]);
-    rows.push_back({i + 1, {{"context", lines[i]}, {"label", lines[i + 1]}, {"endings", std::move(endings)}}});
+    rows.push_back(
+        {i + 1, {{"context", lines[i]}, {"label", lines[i + 1]}, {"endings", std::move(endings)}}});
   }
   return rows;
 }
@@ -151,7 +155,8 @@ Status add_piqa_labels(const std::string& path, std::vector<Row>& rows) {
   if (!first.contains("goal") || !first.contains("sol1") || first.contains("label")) return {};
   const std::size_t ending = path.rfind(".jsonl");
   const std::string label_path = path.substr(0, ending) + "-labels.lst";
-  if (ending == std::string::npos || !std::filesystem::exists(label_path)) return {};  // the row says what lacks
+  if (ending == std::string::npos || !std::filesystem::exists(label_path))
+    return {};  // the row says what lacks
   STERNA_TRY(const std::string text, runtime::read_text_file(label_path));
   const std::vector<std::string_view> labels = lines_of(text);
   if (labels.size() != rows.size()) {

@@ -12,7 +12,7 @@
 namespace sterna::eval {
 
 struct Row {
-  std::size_t line = 0;  // at which it begins, from 1
+  std::size_t line = 0;   // at which it begins, from 1
   nlohmann::json fields;  // an object
 };
 
