@@ -18,7 +18,7 @@ Result<const json*> Fields::find(const std::string& pointer) const {
   return &row_.at(json::json_pointer(pointer));
 }
 
-Result<const json*> Fields::find_answer(const std::string& pointer) const {
+Result<std::string> Fields::answer_text(const std::string& pointer) const {
   if (!has(pointer)) {
     return fail(
         "{}: the field '{}' is missing: a row without its answer cannot be scored; use a part of the data "
@@ -26,14 +26,15 @@ Result<const json*> Fields::find_answer(const std::string& pointer) const {
         "that has answers",
         where_, pointer.substr(1));
   }
-  const json* value = &row_.at(json::json_pointer(pointer));
-  if (value->is_null() || *value == "" || *value == -1 || *value == "-1") {
+  const json& value = row_.at(json::json_pointer(pointer));
+  std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+  if (value.is_null() || text.empty() || text == "-1") {
     return fail(
         "{}: the field '{}' holds no answer (test sets keep theirs): use a part of the data set that has "
         "answers",
         where_, pointer.substr(1));
   }
-  return value;
+  return text;
 }
 
 Result<std::string> Fields::text(const std::string& pointer) const {
@@ -61,8 +62,7 @@ Result<std::vector<std::string>> Fields::texts(const std::string& pointer) const
 }
 
 Result<std::size_t> Fields::answer(const std::string& pointer, std::size_t n, int first) const {
-  STERNA_TRY(const json* value, find_answer(pointer));
-  const std::string text = value->is_string() ? value->get<std::string>() : value->dump();
+  STERNA_TRY(const std::string text, answer_text(pointer));
   int number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   const bool is_number = error == std::errc() && end == text.data() + text.size();
@@ -74,8 +74,7 @@ Result<std::size_t> Fields::answer(const std::string& pointer, std::size_t n, in
 }
 
 Result<std::size_t> Fields::labelled(const std::string& pointer, std::span<const std::string> labels) const {
-  STERNA_TRY(const json* value, find_answer(pointer));
-  const std::string text = value->is_string() ? value->get<std::string>() : value->dump();
+  STERNA_TRY(const std::string text, answer_text(pointer));
   for (std::size_t i = 0; i < labels.size(); ++i) {
     if (stripped(text) == labels[i]) return i;
   }
