@@ -75,9 +75,10 @@ Result<Item> read_arc_instruction(const Fields& row) {
   const std::size_t end = text.rfind("\n\nAnswer format: ");
   std::size_t at = text.find("\n\nAnswer1: ");
   if (!text.starts_with(kBefore) || end == std::string::npos || at == std::string::npos || at > end) {
-    return fail("{}: the field 'instruction' is not of ARC's form ('{}... Answer1: ...'); other instructions are not "
-                "read",
-                row.where(), kBefore);
+    return fail(
+        "{}: the field 'instruction' is not of ARC's form ('{}... Answer1: ...'); other instructions are not "
+        "read",
+        row.where(), kBefore);
   }
   const std::string question = text.substr(kBefore.size(), at - kBefore.size());
   std::vector<std::string> choices;
@@ -136,7 +137,8 @@ Result<Item> read_boolq(const Fields& row) {
 Result<Item> read_mmlu(const Fields& row) {
   STERNA_TRY(const std::string question, row.text("/question"));
   STERNA_TRY(const auto choices, row.texts("/choices"));
-  if (choices.size() > 26) return fail("{}: {} choices, at most 26 have a letter", row.where(), choices.size());
+  if (choices.size() > 26)
+    return fail("{}: {} choices, at most 26 have a letter", row.where(), choices.size());
   STERNA_TRY(const std::size_t answer, row.answer("/answer", choices.size()));
   std::string context(stripped(question));
   std::vector<std::string> letters;
@@ -162,9 +164,10 @@ Result<Item> read_lambada(const Fields& row) {
   item.contexts = {last == std::string::npos ? std::string() : text.substr(0, last)};
   item.continuations = {" " + (last == std::string::npos ? text : text.substr(last + 1))};
   if (item.continuations.front() == " ") {
-    return fail("{}: the field 'text' ends without a word, and the last word is the answer: remove the space at "
-                "its end, or the row",
-                row.where());
+    return fail(
+        "{}: the field 'text' ends without a word, and the last word is the answer: remove the space at "
+        "its end, or the row",
+        row.where());
   }
   item.example = fmt::format("{} {}", item.contexts.front(), item.continuations.front());
   return item;
@@ -208,14 +211,17 @@ Result<const Format*> choose_format(const std::string& name, const Row& first, c
   const Fields fields(first.fields, where);
   for (const Format& format : table()) {
     const auto has = [&](const std::string& pointer) { return fields.has(pointer); };
-    const bool fits = name == "auto" ? std::all_of(format.fields.begin(), format.fields.end(), has) : name == format.name;
+    const bool fits =
+        name == "auto" ? std::all_of(format.fields.begin(), format.fields.end(), has) : name == format.name;
     if (fits) return &format;
   }
-  if (name != "auto") return fail("{}: there is no task format '{}'; there are: {}", where, name, format_names());
+  if (name != "auto")
+    return fail("{}: there is no task format '{}'; there are: {}", where, name, format_names());
   std::vector<std::string> keys;
   for (const auto& [key, value] : first.fields.items()) keys.push_back(key);
-  return fail("{}:{}: a row with the fields '{}' has none of the known forms ({}); docs/evaluation.md describes them",
-              where, first.line, fmt::join(keys, "', '"), format_names());
+  return fail(
+      "{}:{}: a row with the fields '{}' has none of the known forms ({}); docs/evaluation.md describes them",
+      where, first.line, fmt::join(keys, "', '"), format_names());
 }
 
 }  // namespace sterna::eval

@@ -34,7 +34,7 @@ class Fields {
 
  private:
   [[nodiscard]] Result<const nlohmann::json*> find(const std::string& pointer) const;
-  [[nodiscard]] Result<const nlohmann::json*> find_answer(const std::string& pointer) const;
+  [[nodiscard]] Result<std::string> answer_text(const std::string& pointer) const;
   const nlohmann::json& row_;
   std::string where_;
 };

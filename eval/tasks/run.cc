@@ -11,8 +11,8 @@ namespace {
 
 using nlohmann::json;
 
-// FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/): of 15,000 items two have the same value with a
-// probability of 6e-12.
+// FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/): of 15,000 items two have the same value with
+// a probability of 6e-12.
 class Hash {
  public:
   void add(std::string_view text) {
@@ -31,8 +31,8 @@ std::string unit_of(const Contestant& model, const Task& task, const Item& item)
   hash.add(task.prefixes[item.prefix]);
   for (const std::string& context : item.contexts) hash.add(context);
   for (const std::string& continuation : item.continuations) hash.add(continuation);
-  return fmt::format("task {} {} shots {} context {} model {} item {:016x}", task.name, task.format, task.shots,
-                     model.session->context(), model.checksum, hash.value());
+  return fmt::format("task {} {} shots {} context {} model {} item {:016x}", task.name, task.format,
+                     task.shots, model.session->context(), model.checksum, hash.value());
 }
 
 json to_json(const ItemScore& score) {
@@ -61,7 +61,7 @@ std::optional<ItemScore> from_json(const json* stored, std::size_t requests) {
 
 struct Answers {
   std::vector<std::uint8_t> right;
-  std::vector<std::uint8_t> right_norm;      // with has_norm
+  std::vector<std::uint8_t> right_norm;       // with has_norm
   std::vector<double> target_log_likelihood;  // with greedy_target
   std::size_t truncated = 0;
 
@@ -73,7 +73,8 @@ struct Answers {
       return;
     }
     right.push_back(chosen(score.log_likelihoods, {}) == item.answer ? 1 : 0);
-    if (task.has_norm) right_norm.push_back(chosen(score.log_likelihoods, item.lengths) == item.answer ? 1 : 0);
+    if (task.has_norm)
+      right_norm.push_back(chosen(score.log_likelihoods, item.lengths) == item.answer ? 1 : 0);
   }
 };
 
@@ -145,7 +146,8 @@ Result<std::vector<TaskResult>> run_task(std::span<Contestant> models, const Tas
     if (results.size() == 1 || !models.front().is_baseline) continue;
     const Answers& baseline = answers.front();
     results.back().acc_test = paired_test(baseline.right, answers.back().right);
-    if (task.has_norm) results.back().acc_norm_test = paired_test(baseline.right_norm, answers.back().right_norm);
+    if (task.has_norm)
+      results.back().acc_norm_test = paired_test(baseline.right_norm, answers.back().right_norm);
   }
   surroundings.report(total, total, task.name);
   return results;

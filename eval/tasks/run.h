@@ -21,9 +21,9 @@ namespace sterna::eval {
 // exp(-mean log-likelihood) per target, its error by the delta method (lm-eval's is a bootstrap).
 //
 // Where the first model is the baseline, the others' acc_test and acc_norm_test compare with it. A model that
-// answered an item already (journal) does not do so again; a unit of the journal is named after the weights, the
-// context's length, task, format, shots and all texts of the item.
-// Errors: "interrupted", an item that does not fit, a journal that cannot be written.
+// answered an item already (journal) does not do so again; a unit of the journal is named after the weights,
+// the context's length, task, format, shots and all texts of the item. Errors: "interrupted", an item that
+// does not fit, a journal that cannot be written.
 Result<std::vector<TaskResult>> run_task(std::span<Contestant> models, const Task& task,
                                          const Surroundings& surroundings);
 

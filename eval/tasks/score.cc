@@ -26,7 +26,8 @@ Result<TokenId> first_token(const runtime::Model& model) {
   if (const auto bos = bos_of(model)) return *bos;
   const auto eos = model.tokenizer().id_of(model.text().eos_text);
   if (eos) return *eos;
-  return fail("{}: neither a BOS nor an EOS token, one of which must stand for an empty context", model.where());
+  return fail("{}: neither a BOS nor an EOS token, one of which must stand for an empty context",
+              model.where());
 }
 
 Result<std::vector<TokenId>> encode(const runtime::Model& model, std::string_view text) {
@@ -94,15 +95,16 @@ Result<Request> encode_request(const runtime::Model& model, std::string_view con
   const std::size_t scored = parts.continuation.size();
   if (scored == 0) return fail("the continuation '{}' adds no token to its context", continuation);
   if (scored > context_size) {
-    return fail("a continuation of {} tokens does not fit into a context of {}: use a larger one (-c)", scored,
-                context_size);
+    return fail("a continuation of {} tokens does not fit into a context of {}: use a larger one (-c)",
+                scored, context_size);
   }
   Request request;
   request.target = parts.continuation;
   request.input = parts.context;
   request.input.insert(request.input.end(), parts.continuation.begin(), parts.continuation.end() - 1);
   if (request.input.size() > context_size) {
-    request.input.erase(request.input.begin(), request.input.end() - static_cast<std::ptrdiff_t>(context_size));
+    request.input.erase(request.input.begin(),
+                        request.input.end() - static_cast<std::ptrdiff_t>(context_size));
     request.truncated = true;
   }
   return request;
@@ -116,7 +118,8 @@ Result<std::vector<Request>> Scorer::requests_of(const Task& task, const Item& i
   for (std::size_t i = 0; i < count; ++i) {
     auto request = encode_request(session_.model(), fmt::format("{}{}", prefix, item.context(i)),
                                   item.continuation(i), session_.context());
-    if (!request) return fail("{}: item {}: {}", task.name, &item - task.items.data() + 1, request.error().message);
+    if (!request)
+      return fail("{}: item {}: {}", task.name, &item - task.items.data() + 1, request.error().message);
     requests.push_back(*std::move(request));
   }
   return requests;
@@ -154,7 +157,8 @@ Status Scorer::score_equal(std::span<const Request> requests, std::size_t first,
   const Request& request = requests[first];
   std::vector<std::size_t> equal;
   for (std::size_t i = first; i < requests.size(); ++i) {
-    const bool same = requests[i].input == request.input && requests[i].target.size() == request.target.size();
+    const bool same =
+        requests[i].input == request.input && requests[i].target.size() == request.target.size();
     if (same) equal.push_back(i);
   }
   for (const std::size_t i : equal) {

@@ -40,8 +40,8 @@ struct ItemScore {
   bool truncated = false;               // a context was cut at its beginning
 };
 
-// Scores items, one after the other, in a session that nobody else uses meanwhile. What the choices of an item
-// have in common is computed once, and so is the prefix (description and examples) that items share. The
+// Scores items, one after the other, in a session that nobody else uses meanwhile. What the choices of an
+// item have in common is computed once, and so is the prefix (description and examples) that items share. The
 // numbers of an item depend on the item and the prefix, not on the items before it.
 class Scorer {
  public:
@@ -53,7 +53,8 @@ class Scorer {
   Result<std::vector<Request>> requests_of(const Task& task, const Item& item);
   Status enter_prefix(const std::string& prefix);
   Status go_to(std::span<const runtime::TokenId> ids);
-  Status score_equal(std::span<const Request> requests, std::size_t first, std::size_t shared, ItemScore& score);
+  Status score_equal(std::span<const Request> requests, std::size_t first, std::size_t shared,
+                     ItemScore& score);
 
   runtime::Session& session_;
   std::string prefix_text_;

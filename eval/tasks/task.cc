@@ -49,9 +49,10 @@ Result<std::string> prefix_of(const Item& item, const Groups& groups, const Task
     ++found;
   }
   if (found == spec.shots) return prefix;
-  return fail("{}: {} examples before every question are asked for, but only {} rows{}{} can serve: ask for fewer",
-              spec.shots_file.empty() ? spec.file : spec.shots_file, spec.shots, found,
-              item.group.empty() ? "" : " of ", item.group);
+  return fail(
+      "{}: {} examples before every question are asked for, but only {} rows{}{} can serve: ask for fewer",
+      spec.shots_file.empty() ? spec.file : spec.shots_file, spec.shots, found,
+      item.group.empty() ? "" : " of ", item.group);
 }
 
 Status add_prefixes(std::span<const Item> sources, const TaskSpec& spec, Task& task) {
