@@ -121,7 +121,8 @@ std::string markdown(const Report& report) {
   }
   const Table setting = setting_table(report);
   text += fmt::format("\n## {}\n\n{}", setting.title, setting.empty() ? "" : markdown_table(setting));
-  if (const Table files = file_table(report); !files.empty()) text += fmt::format("\n{}", markdown_table(files));
+  if (const Table files = file_table(report); !files.empty())
+    text += fmt::format("\n{}", markdown_table(files));
   return text + notes_list(report);
 }
 

@@ -83,6 +83,17 @@ std::vector<Measured> measured(const Report& report, const std::string& text, bo
   return list;
 }
 
+// Models much worse than the best lie at the upper border with their number, so that they do not press the
+// others together.
+constexpr double kFarPerplexity = 1.5;
+constexpr double kFarBits = 1.15;  // a perplexity of 13 is then one of 19
+
+double best_of(const std::vector<Measured>& list) {
+  double best = std::numeric_limits<double>::infinity();
+  for (const Measured& m : list) best = std::min(best, m.quality.value);
+  return best;
+}
+
 // From the smallest to the best, as a stair: every step is a model that none of this size beats.
 std::vector<Point> pareto_stair(std::vector<Measured> list, const Axis& x, const Axis& y) {
   std::stable_sort(list.begin(), list.end(), [](const Measured& a, const Measured& b) {
@@ -115,12 +126,13 @@ std::string quality_panel(const Report& report, const std::string& text, bool bi
   const std::string_view unit = to_unit(list);
   Range sizes;
   Range values;
+  const double limit = (bits ? kFarBits : kFarPerplexity) * best_of(list);
   for (const Measured& m : list) {
     sizes.add(m.size);
-    values.add(m.quality);
+    if (m.quality.value <= limit) values.add(m.quality);
   }
   const Box box{kLeft, 30, kWidth - kRight, kHeight - kBottom};
-  const bool log_y = values.low > 0 && values.high > 3 * values.low;
+  const bool log_y = values.low > 0 && values.high > 1.5 * values.low;
   const bool log_x = sizes.high > 3 * sizes.low;
   const Axis x(log_x ? Scale::kLog : Scale::kLinear, sizes.low, sizes.high, {box.left + 14, box.right - 14},
                6);
@@ -136,12 +148,17 @@ std::string quality_panel(const Report& report, const std::string& text, bool bi
     const ModelResult& model = report.models[m.model];
     const Series series = series_of(report, m.model);
     const Point at{x.at(m.size), y.at(m.quality.value)};
-    draw_error(svg, y, at.x, m.quality.value - kInterval * m.quality.error,
-               m.quality.value + kInterval * m.quality.error, series);
+    const bool is_far = m.quality.value > limit;
+    if (!is_far) {
+      draw_error(svg, y, at.x, m.quality.value - kInterval * m.quality.error,
+                 m.quality.value + kInterval * m.quality.error, series);
+    }
     svg.mark(
         at, series,
         fmt::format("{}: {}, {} {}", model.name, bytes(model.cost->file_bytes), measure, number(m.quality)));
-    names.push_back({at, model.name, series.is_baseline});
+    names.push_back(
+        {at, is_far ? fmt::format("{} \xE2\x86\x91 {}", model.name, number(m.quality.value)) : model.name,
+         series.is_baseline});
   }
   draw_names(svg, names, box);
   return std::move(svg).finish();
@@ -320,7 +337,7 @@ std::string task_value(const TaskResult& task) {
 std::string task_panel(const Report& report, const std::string& name) {
   std::vector<std::size_t> models;
   double name_width = 0;
-  constexpr std::size_t kNameCells = 20;
+  constexpr std::size_t kNameCells = 19;
   Range values;
   double chance = 0;
   for (std::size_t i = 0; i < report.models.size(); ++i) {
@@ -333,8 +350,9 @@ std::string task_panel(const Report& report, const std::string& name) {
   }
   if (models.empty()) return {};
   constexpr double kRow = 22;
-  const Box box{name_width + 22, 24, kPanelWidth - 104, 28 + kRow * static_cast<double>(models.size())};
-  Axis x(Scale::kLinear, 0, std::min(1.0, std::max(values.high, chance)), {box.left, box.right}, 4);
+  const Box box{name_width + 22, 24, kPanelWidth - 96, 28 + kRow * static_cast<double>(models.size())};
+  const Axis x(Scale::kLinear, 0, std::min(1.0, std::max(values.high, chance)), {box.left, box.right},
+               static_cast<int>((box.right - box.left) / 40));
   const double zero = x.at(0);
   Svg svg(kPanelWidth, box.bottom + 24, fmt::format("Accuracy in {}", name));
   svg.text({0, 12}, name, Anchor::kStart, "strong");
@@ -443,7 +461,8 @@ Figure plot_quality(const Report& report) {
   const bool bits = !one_tokenizer(report);
   Figure figure{"quality", bits ? "Bits per byte against size" : "Perplexity against size", "", {}, false};
   figure.caption =
-      "Down and to the left is better. The dashed line joins the models that no other one beats in both size "
+      "Down and to the left is better; an arrow: beyond the upper border. The dashed line joins the models "
+      "that no other one beats in both size "
       "and "
       "quality (the Pareto set). Bars: 95 % intervals of each model alone; on the same text models differ by "
       "less than these suggest, see the paired ratios in the tables.";

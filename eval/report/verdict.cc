@@ -25,10 +25,12 @@ std::string list_of(const std::vector<std::string>& names) {
   return text;
 }
 
-std::string sentence(std::string text) {
-  if (text.empty()) return text;
-  if (text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
-  return text + ".";
+// With a capital at its beginning: not for what begins with a model's name.
+std::string sentence(std::string_view text) {
+  if (text.empty()) return {};
+  const bool is_small = text[0] >= 'a' && text[0] <= 'z';
+  const char first = is_small ? static_cast<char>(text[0] - 'a' + 'A') : text[0];
+  return fmt::format("{}{}.", first, text.substr(1));
 }
 
 std::uint64_t size_of(const ModelResult& model) { return model.cost ? model.cost->file_bytes : 0; }
@@ -105,7 +107,7 @@ class Judge {
   std::optional<Estimate> gap(std::size_t a, std::size_t b) const;
   void recommend(const std::vector<std::size_t>& chosen);
   void add_lossless(std::size_t chosen);
-  void say(std::string text) { sentences_.push_back(sentence(std::move(text))); }
+  void say(std::string_view text) { sentences_.push_back(sentence(text)); }
 
   const Report& report_;
   Verdict verdict_;
@@ -216,7 +218,7 @@ void Judge::add_lossless(std::size_t chosen) {
     return;
   }
   const std::string size = size_words(model(0), model(equal.front()));
-  say(fmt::format("if nothing may be lost, take {}: practically equal{}{}", list_of(names(equal)),
+  say(fmt::format("if nothing may be lost, take {}: practically equal{}{}", fmt::join(names(equal), " or "),
                   size.empty() ? "" : " and ", size));
 }
 
@@ -269,7 +271,8 @@ void Judge::among_equals() {
   } else {
     const std::vector<std::size_t> smallest = smallest_of(best);
     verdict_.headline = fmt::format("No winner: {} differ by less than their errors", list_of(names(best)));
-    say(fmt::format("{} has the {} ({}), but its lead is not shown", name(best[0]), measure, value(best[0])));
+    sentences_.push_back(fmt::format("{} has the {} ({}), but its lead is not shown.", name(best[0]), measure,
+                                     value(best[0])));
     if (size_of(model(smallest.front())) > 0 && smallest.size() == 1) {
       recommend(smallest);
       say(fmt::format("the smallest of them is {} ({})", name(smallest[0]),
