@@ -15,7 +15,7 @@ std::string_view page_style() {
   :root { --raised: #1f242a; --accent: #6bb8f2; --good: #3fcf9f; --warn: #e6b84a; --bad: #ff8f5c; }
 }
 body {
-  margin: 0 auto; padding: 2rem 1.5rem 4rem; max-width: 78rem;
+  margin: 0 auto; padding: 2rem 1.5rem 4rem; max-width: 84rem;
   font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", "Noto Sans", "Noto Sans CJK JP", sans-serif;
   color: var(--ink); background: var(--paper); overflow-wrap: break-word;
 }

@@ -136,7 +136,7 @@ std::string quality_panel(const Report& report, const std::string& text, bool bi
   const bool log_x = sizes.high > 3 * sizes.low;
   const Axis x(log_x ? Scale::kLog : Scale::kLinear, sizes.low, sizes.high, {box.left + 14, box.right - 14},
                6);
-  const Axis y(log_y ? Scale::kLog : Scale::kLinear, values.low, values.high, {box.bottom, box.top}, 6);
+  const Axis y(log_y ? Scale::kLog : Scale::kLinear, values.low, values.high, {box.bottom, box.top + 8}, 6);
   const std::string_view measure = bits ? "Bits per byte" : "Perplexity";
   Svg svg(kWidth, kHeight,
           fmt::format("{} against file size of {} models on {}", measure, list.size(), text));

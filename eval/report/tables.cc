@@ -142,9 +142,10 @@ std::vector<Measure<OfText>> divergence_measures() {
                   of_divergence([](const Divergence& d) { return number(d.kl); })});
   for (const auto& [share, title] :
        {std::pair{0.5, "KL median"}, {0.9, "KL 90 %"}, {0.99, "KL 99 %"}, {0.999, "KL 99.9 %"}}) {
-    list.push_back({column(title, "95 % interval in brackets"), of_divergence([share](const Divergence& d) {
-                      return quantile_with_interval(d.kl_quantiles, share);
-                    })});
+    list.push_back(
+        {column(title, "95 % interval in brackets"), of_divergence([share = share](const Divergence& d) {
+           return quantile_with_interval(d.kl_quantiles, share);
+         })});
   }
   list.push_back({column("KL max"), of_divergence([](const Divergence& d) { return number(d.kl_max); })});
   return list;
@@ -228,7 +229,7 @@ std::vector<Measure<OfModel>> summary_start() {
   list.push_back({column("size"), of_cost([](const Cost& c) {
                     return c.file_bytes > 0 ? bytes(c.file_bytes) : std::string();
                   })});
-  list.push_back({column("bits/weight", "of the linear matrices"),
+  list.push_back({column("bits/w", "bits per weight of the linear matrices"),
                   of_cost([](const Cost& c) { return positive(c.bits_per_weight, 2); })});
   return list;
 }

@@ -46,9 +46,13 @@ std::string domination_words(const Report& report, const ModelResult& model, con
 }
 
 // The facts that stand alone, without a baseline or for it.
-std::string own_facts(const ModelResult& model) {
+std::string own_facts(const ModelResult& model, bool one_vocabulary) {
   std::vector<std::string> facts;
   for (const TextResult& text : model.texts) {
+    if (!one_vocabulary) {
+      facts.push_back(fmt::format("{} bits per byte on {}", number(text.bits_per_byte), text.text));
+      continue;
+    }
     facts.push_back(fmt::format("perplexity {} and {} bits per byte on {}", number(text.perplexity),
                                 number(text.bits_per_byte), text.text));
   }
@@ -124,7 +128,7 @@ void Judge::judge_models() {
     line.name = name(i);
     if (baseline == nullptr || &model(i) == baseline) {
       line.grade = baseline == nullptr ? Grade::kNone : Grade::kBaseline;
-      line.text = own_facts(model(i));
+      line.text = own_facts(model(i), one_tokenizer(report_));
     } else {
       Judgement judgement = judge_model(*baseline, model(i));
       line.grade = judgement.grade;
