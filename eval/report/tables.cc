@@ -292,8 +292,10 @@ Table summary_table(const Report& report) {
                     const auto mean = mean_accuracy(report, *m);
                     return mean ? percent(*mean) : std::string();
                   }});
-  list.push_back({column("prefill, tok/s"), of_cost([](const Cost& c) { return positive(c.prefill); })});
-  list.push_back({column("decode, tok/s"), of_cost([](const Cost& c) { return positive(c.decode); })});
+  list.push_back(
+      {column("prefill t/s", "tokens a second"), of_cost([](const Cost& c) { return positive(c.prefill); })});
+  list.push_back(
+      {column("decode t/s", "tokens a second"), of_cost([](const Cost& c) { return positive(c.decode); })});
   return table_of("Summary", std::move(note), all_models(report), list);
 }
 
