@@ -144,7 +144,7 @@ QualityAxes quality_axes(const std::vector<Measured>& list, bool bits, const Box
 
 std::string quality_panel(const Report& report, const std::string& text, bool bits, std::size_t texts) {
   std::vector<Measured> list = measured(report, text, bits);
-  if (list.empty()) return {};
+  if (list.size() < 2) return {};
   const std::string_view unit = to_unit(list);
   const std::string_view measure = bits ? "Bits per byte" : "Perplexity";
   const Box box{kLeft, 30, kWidth - kRight, kHeight - kBottom};
@@ -337,7 +337,7 @@ std::string agreement_panel(const Report& report, const std::string& text, std::
 
 // --- Tasks
 
-constexpr double kPanelWidth = 360;
+constexpr double kPanelWidth = 376;
 
 std::string task_value(const TaskResult& task) {
   const auto& test = accuracy_test(task);
@@ -347,7 +347,7 @@ std::string task_value(const TaskResult& task) {
 }
 
 constexpr double kTaskRow = 22;
-constexpr std::size_t kTaskName = 19;  // cells
+constexpr std::size_t kTaskName = 22;  // cells
 
 void draw_task_row(Svg& svg, const Report& report, std::size_t index, const TaskResult& task, const Axis& x,
                    double y) {
@@ -389,7 +389,7 @@ std::string task_panel(const Report& report, const std::string& name) {
   }
   if (models.empty()) return {};
   const Box box{name_width + 22, 24, kPanelWidth - 96, 28 + kTaskRow * static_cast<double>(models.size())};
-  constexpr double kTickRoom = 40;  // of "100 %" and the space beside it
+  constexpr double kTickRoom = 33;  // of "100 %"
   const Axis x(Scale::kLinear, 0, std::clamp(values.high, 0.01, 1.0), {box.left, box.right},
                static_cast<int>((box.right - box.left) / kTickRoom));
   Svg svg(kPanelWidth, box.bottom + 24, fmt::format("Accuracy in {}", name));
@@ -532,7 +532,7 @@ Figure plot_tasks(const Report& report) {
   Figure figure{"tasks", "Tasks", "", {}, true};
   figure.caption =
       "Accuracy with its standard error in figures; bars: 95 % intervals; dotted line: guessing.";
-  if (report.baseline() != nullptr) {
+  if (report.baseline() != nullptr && report.models.size() > 1) {
     figure.caption += " \xE2\x89\x88: a difference from the baseline is not shown (paired test, p >= 0.05).";
   }
   add_panels(figure, task_names(report), [&](const std::string& task) { return task_panel(report, task); });
