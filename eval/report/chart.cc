@@ -162,7 +162,7 @@ void draw_legend(Svg& svg, const std::vector<LegendEntry>& entries, double top, 
 }
 
 void draw_names(Svg& svg, const std::vector<NamedPoint>& points, const Box& box) {
-  constexpr std::size_t kLongest = 30;
+  constexpr std::size_t kLongest = 34;
   std::vector<std::size_t> order(points.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {

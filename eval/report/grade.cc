@@ -66,8 +66,7 @@ void add_text_facts(const ModelResult& baseline, const ModelResult& model, const
   } else if (worst.text->divergence) {
     facts.push_back(
         fmt::format("perplexity ratio {}{}", number(perplexity_ratio(*worst.text->divergence)), where));
-    facts.push_back(fmt::format("the same most likely token in {} of places",
-                                percent(worst.text->divergence->top1.value)));
+    facts.push_back(fmt::format("top-1 agreement {}", percent(worst.text->divergence->top1.value)));
   } else {
     const TextResult* theirs = find_text(baseline, worst.text->text);
     facts.push_back(fmt::format("{} bits per byte against {}{}", number(worst.text->bits_per_byte),
@@ -105,19 +104,35 @@ bool has_tests(const ModelResult& model) {
                      [](const TaskResult& task) { return accuracy_test(task).has_value(); });
 }
 
+// "worse in 3 of 5 tasks (most in arc_easy: 2.4 ± 0.9 points, p = 0.008)"
+void add_task_fact(const std::vector<TaskDrop>& changes, std::string_view word, double sign,
+                   std::size_t tasks, std::vector<std::string>& facts) {
+  const TaskDrop* most = nullptr;
+  std::size_t count = 0;
+  for (const TaskDrop& change : changes) {
+    const double value = sign * change.test->difference.value;
+    if (value <= 0) continue;
+    ++count;
+    if (most == nullptr || value > sign * most->test->difference.value) most = &change;
+  }
+  if (most == nullptr) return;
+  const Estimate points{std::abs(100 * most->test->difference.value), 100 * most->test->difference.error};
+  facts.push_back(fmt::format("{} in {} of {} tasks ({}{}: {} points, {})", word, count, tasks,
+                              count > 1 ? "most in " : "", most->task->task, number(points),
+                              p_value(most->test->p_value)));
+}
+
 Grade by_tasks(const ModelResult& model, std::vector<std::string>& facts) {
   if (!has_tests(model)) return Grade::kNone;
   Grade grade = Grade::kUnclear;
   const std::vector<TaskDrop> changes = shown_changes(model);
   for (const TaskDrop& change : changes) {
-    const Estimate& d = change.test->difference;
-    facts.push_back(fmt::format("{} by {} points in {} ({})", d.value < 0 ? "worse" : "better",
-                                number(Estimate{std::abs(100 * d.value), 100 * d.error}), change.task->task,
-                                p_value(change.test->p_value)));
-    if (d.value < 0) {
-      grade = std::max(grade, d.value <= -kClearDrop ? Grade::kClearlyWorse : Grade::kSlightlyWorse);
-    }
+    const double drop = -change.test->difference.value;
+    if (drop <= 0) continue;
+    grade = std::max(grade, drop >= kClearDrop ? Grade::kClearlyWorse : Grade::kSlightlyWorse);
   }
+  add_task_fact(changes, "worse", -1, model.tasks.size(), facts);
+  add_task_fact(changes, "better", 1, model.tasks.size(), facts);
   if (changes.empty()) facts.emplace_back("no difference shown in any task");
   return grade;
 }

@@ -291,7 +291,7 @@ Json to_json(const Report& report) {
 Result<Report> from_json(const Json& json) {
   if (!json.is_object()) return fail("the report is not an object of JSON");
   const auto format = json.find("format");
-  if (format == json.end() || !format->is_number_unsigned() || format->get<std::uint64_t>() != 1) {
+  if (format == json.end() || !format->is_number_integer() || *format != 1) {
     return fail("format: 1 is needed; this is no report, or one of a later version");
   }
   Report report;

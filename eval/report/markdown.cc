@@ -3,13 +3,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
 #include <vector>
 
 #include "eval/report/verdict.h"
-#include "runtime/result.h"
+#include "runtime/tokenizer/unicode.h"
 
 namespace sterna::eval::report {
 namespace {
+
+// A name from a file must not steer the terminal.
+std::string printable(std::string_view text) {
+  std::string out = runtime::tokenization::to_valid_utf8(text);
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  }
+  return out;
+}
 
 std::vector<std::size_t> widths_of(const Table& table, const std::vector<std::vector<std::string>>& rows) {
   std::vector<std::size_t> widths;
@@ -89,7 +99,7 @@ std::string markdown_table(const Table& table) {
 std::string text_table(const Table& table) {
   std::vector<std::vector<std::string>> rows = table.rows;
   for (auto& row : rows) {
-    for (std::string& cell : row) cell = one_line(std::move(cell));
+    for (std::string& cell : row) cell = printable(cell);
   }
   const std::vector<std::size_t> widths = widths_of(table, rows);
   std::vector<std::string> dashes;
@@ -121,28 +131,29 @@ std::string markdown(const Report& report) {
   }
   const Table setting = setting_table(report);
   text += fmt::format("\n## {}\n\n{}", setting.title, setting.empty() ? "" : markdown_table(setting));
-  if (const Table files = file_table(report); !files.empty()) text += fmt::format("\n{}", markdown_table(files));
+  if (const Table files = file_table(report); !files.empty())
+    text += fmt::format("\n{}", markdown_table(files));
   return text + notes_list(report);
 }
 
 std::string terminal_text(const Report& report) {
   const Verdict verdict = judge(report);
-  std::string text = one_line(verdict.headline) + "\n";
-  if (!verdict.paragraph.empty()) text += verdict.paragraph + "\n";
+  std::string text = printable(verdict.headline) + "\n";
+  if (!verdict.paragraph.empty()) text += printable(verdict.paragraph) + "\n";
   if (const Table summary = summary_table(report); !summary.empty()) {
     text += fmt::format("\n{}", text_table(summary));
-    if (!summary.note.empty()) text += summary.note + "\n";
+    if (!summary.note.empty()) text += printable(summary.note) + "\n";
   }
   for (const Table& task : task_tables(report)) {
-    text += fmt::format("\n{}: {}\n{}", one_line(task.title), task.note, text_table(task));
+    text += fmt::format("\n{}: {}\n{}", printable(task.title), task.note, text_table(task));
   }
   for (const Table& generation : generation_tables(report)) {
-    text += fmt::format("\n{}: {}\n{}", one_line(generation.title), generation.note, text_table(generation));
+    text += fmt::format("\n{}: {}\n{}", printable(generation.title), generation.note, text_table(generation));
   }
   if (const Table needles = needle_table(report); !needles.empty()) {
     text += fmt::format("\n{}: {}\n{}", needles.title, needles.note, text_table(needles));
   }
-  for (const std::string& note : report.notes) text += fmt::format("note: {}\n", one_line(note));
+  for (const std::string& note : report.notes) text += fmt::format("note: {}\n", printable(note));
   return text;
 }
 

@@ -15,7 +15,7 @@ std::string_view page_style() {
   :root { --raised: #1f242a; --accent: #6bb8f2; --good: #3fcf9f; --warn: #e6b84a; --bad: #ff8f5c; }
 }
 body {
-  margin: 0 auto; padding: 2rem 1.5rem 4rem; max-width: 78rem;
+  margin: 0 auto; padding: 2rem 1.5rem 4rem; max-width: 84rem;
   font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", "Noto Sans", "Noto Sans CJK JP", sans-serif;
   color: var(--ink); background: var(--paper); overflow-wrap: break-word;
 }
@@ -40,20 +40,20 @@ header { background: var(--raised); border-radius: 0.8rem; padding: 1.4rem 1.6re
 .chosen { display: inline-block; font-size: 0.75rem; font-weight: 600; color: var(--paper); background: var(--good);
   border-radius: 0.3rem; padding: 0 0.4rem; margin-left: 0.4rem; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.875rem; font-variant-numeric: tabular-nums; min-width: 30%; }
-th, td { padding: 0.35rem 0.75rem; text-align: left; border-bottom: 1px solid var(--rule); vertical-align: top; }
+table { border-collapse: collapse; font-size: 0.8125rem; font-variant-numeric: tabular-nums; width: max-content; }
+th, td { padding: 0.35rem 0.5rem; max-width: 40rem; text-align: left; border-bottom: 1px solid var(--rule); vertical-align: top; }
 thead th { vertical-align: bottom; color: var(--faint); font-weight: 600; border-bottom: 2px solid var(--rule); }
 tbody th { font-weight: 600; }
 th.right, td.right { text-align: right; white-space: nowrap; }
 th.right { white-space: normal; }
 thead th[title] { text-decoration: underline dotted; text-underline-offset: 0.2em; cursor: help; }
-th:first-child { position: sticky; left: 0; background: var(--paper); min-width: 7rem; max-width: 16rem;
+th:first-child { position: sticky; left: 0; background: var(--paper); max-width: 16rem;
   overflow-wrap: anywhere; }
 tbody tr:hover td, tbody tr:hover th { background: var(--raised); }
 tr.chosen-row th:first-child { box-shadow: inset 3px 0 var(--good); }
 .checksum td { overflow-wrap: anywhere; }
 figure { margin: 1.6rem 0 0; min-width: 0; }
-figure h3 { margin: 0; }
+figure h3 { margin: 0 0 0.6rem; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 34rem), 1fr)); gap: 0 2rem; }
 .figures .wide { grid-column: 1 / -1; }
 .panels { display: flex; flex-wrap: wrap; gap: 1.2rem 2rem; }

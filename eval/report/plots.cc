@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <set>
 
 #include "eval/report/axis.h"
@@ -26,7 +27,8 @@ struct Range {
   double high = -std::numeric_limits<double>::infinity();
 
   void add(double value) {
-    if (!std::isfinite(value)) return;
+    constexpr double kAbsurd = 1e100;  // the width of the range must be finite, too
+    if (!(std::abs(value) < kAbsurd)) return;
     low = std::min(low, value);
     high = std::max(high, value);
   }
@@ -37,8 +39,6 @@ struct Range {
   }
   [[nodiscard]] bool empty() const { return low > high; }
 };
-
-double centre(Span span) { return (span.low + span.high) / 2; }
 
 // The 95 % interval as a vertical bar, within the axis.
 void draw_error(Svg& svg, const Axis& y, double x, double low, double high, const Series& series) {
@@ -77,10 +77,21 @@ std::vector<Measured> measured(const Report& report, const std::string& text, bo
     const TextResult* result = find_text(model, text);
     if (result == nullptr || !model.cost || model.cost->file_bytes == 0) continue;
     const Estimate quality = bits ? result->bits_per_byte : result->perplexity;
-    if (!std::isfinite(quality.value) || quality.value <= 0) continue;
+    if (!(quality.value > 0) || quality.value > 1e99) continue;
     list.push_back({i, static_cast<double>(model.cost->file_bytes), quality});
   }
   return list;
+}
+
+// Models much worse than the best lie at the upper border with their number, so that they do not press the
+// others together.
+constexpr double kFarPerplexity = 1.5;
+constexpr double kFarBits = 1.15;  // a perplexity of 13 is then one of 19
+
+double best_of(const std::vector<Measured>& list) {
+  double best = std::numeric_limits<double>::infinity();
+  for (const Measured& m : list) best = std::min(best, m.quality.value);
+  return best;
 }
 
 // From the smallest to the best, as a stair: every step is a model that none of this size beats.
@@ -109,39 +120,55 @@ std::string_view to_unit(std::vector<Measured>& list) {
   return is_big ? "GiB" : "MiB";
 }
 
-std::string quality_panel(const Report& report, const std::string& text, bool bits, std::size_t texts) {
-  std::vector<Measured> list = measured(report, text, bits);
-  if (list.empty()) return {};
-  const std::string_view unit = to_unit(list);
+struct QualityAxes {
+  Axis x;
+  Axis y;
+  double limit;  // what is beyond it lies at the upper border
+};
+
+QualityAxes quality_axes(const std::vector<Measured>& list, bool bits, const Box& box) {
   Range sizes;
   Range values;
+  const double limit = (bits ? kFarBits : kFarPerplexity) * best_of(list);
   for (const Measured& m : list) {
     sizes.add(m.size);
-    values.add(m.quality);
+    if (m.quality.value <= limit) values.add(m.quality);
   }
-  const Box box{kLeft, 30, kWidth - kRight, kHeight - kBottom};
-  const bool log_y = values.low > 0 && values.high > 3 * values.low;
   const bool log_x = sizes.high > 3 * sizes.low;
-  const Axis x(log_x ? Scale::kLog : Scale::kLinear, sizes.low, sizes.high, {box.left + 14, box.right - 14},
-               6);
-  const Axis y(log_y ? Scale::kLog : Scale::kLinear, values.low, values.high, {box.bottom, box.top}, 6);
+  const bool log_y = values.low > 0 && values.high > 1.5 * values.low;
+  return {
+      Axis(log_x ? Scale::kLog : Scale::kLinear, sizes.low, sizes.high, {box.left + 14, box.right - 14}, 6),
+      Axis(log_y ? Scale::kLog : Scale::kLinear, values.low, values.high, {box.bottom, box.top + 8}, 6),
+      limit};
+}
+
+std::string quality_panel(const Report& report, const std::string& text, bool bits, std::size_t texts) {
+  std::vector<Measured> list = measured(report, text, bits);
+  if (list.size() < 2) return {};
+  const std::string_view unit = to_unit(list);
   const std::string_view measure = bits ? "Bits per byte" : "Perplexity";
+  const Box box{kLeft, 30, kWidth - kRight, kHeight - kBottom};
+  const auto [x, y, limit] = quality_axes(list, bits, box);
   Svg svg(kWidth, kHeight,
           fmt::format("{} against file size of {} models on {}", measure, list.size(), text));
   draw_frame(svg, box, x, y, fmt::format("size of the file, {}", unit),
              fmt::format("{}{}, lower is better", measure, panel_title(text, texts)));
   svg.polyline(pareto_stair(list, x, y), "pareto");
   std::vector<NamedPoint> names;
+  names.reserve(list.size());
   for (const Measured& m : list) {
     const ModelResult& model = report.models[m.model];
     const Series series = series_of(report, m.model);
     const Point at{x.at(m.size), y.at(m.quality.value)};
-    draw_error(svg, y, at.x, m.quality.value - kInterval * m.quality.error,
-               m.quality.value + kInterval * m.quality.error, series);
+    const double error = kInterval * m.quality.error;
+    const bool is_far = m.quality.value > limit;
+    if (!is_far) draw_error(svg, y, at.x, m.quality.value - error, m.quality.value + error, series);
     svg.mark(
         at, series,
         fmt::format("{}: {}, {} {}", model.name, bytes(model.cost->file_bytes), measure, number(m.quality)));
-    names.push_back({at, model.name, series.is_baseline});
+    const std::string beyond =
+        is_far ? fmt::format(" \xE2\x86\x91 {}", number(m.quality.value)) : std::string();
+    names.push_back({at, model.name + beyond, series.is_baseline});
   }
   draw_names(svg, names, box);
   return std::move(svg).finish();
@@ -212,7 +239,7 @@ std::vector<CurvePoint> kl_points(const ModelResult& model, const Divergence& d)
   std::vector<CurvePoint> points;
   for (std::size_t i = 0; i < d.kl_quantiles.size(); ++i) {
     const Quantile& q = d.kl_quantiles[i];
-    if (!std::isfinite(q.value)) continue;
+    if (!(std::abs(q.value) < 1e99)) continue;
     const auto bounded = [](double v) { return std::max(v, kLeastKl); };
     points.push_back({static_cast<double>(i), bounded(q.value), bounded(q.low), bounded(q.high),
                       fmt::format("{}: {} of the tokens diverge by less than {} nats ({} to {})", model.name,
@@ -232,6 +259,7 @@ std::string divergence_panel(const Report& report, const std::string& text, std:
   std::vector<Tick> ticks;
   for (const Curve& curve : curves) {
     for (const CurvePoint& p : curve.points) {
+      values.add(p.value);
       values.add(p.low);
       values.add(p.high);
     }
@@ -262,7 +290,7 @@ std::string divergence_panel(const Report& report, const std::string& text, std:
 std::vector<CurvePoint> agreement_points(const ModelResult& model, const Divergence& d) {
   std::vector<CurvePoint> points;
   for (const PositionRange& range : d.by_position) {
-    if (!std::isfinite(range.top1.value) || range.tokens == 0) continue;
+    if (!(std::abs(range.top1.value) <= 1) || range.tokens == 0) continue;
     const double error = kInterval * range.top1.error;
     // The middle of the range as a log axis sees it, where the first position is 1.
     const double middle = std::sqrt((static_cast<double>(range.first) + 1) * static_cast<double>(range.last));
@@ -284,6 +312,7 @@ std::string agreement_panel(const Report& report, const std::string& text, std::
     most = std::max(most, curve.points.size());
     for (const CurvePoint& p : curve.points) {
       positions.add(p.x);
+      values.add(p.value);
       values.add(p.low);
       values.add(p.high);
     }
@@ -308,7 +337,7 @@ std::string agreement_panel(const Report& report, const std::string& text, std::
 
 // --- Tasks
 
-constexpr double kPanelWidth = 360;
+constexpr double kPanelWidth = 376;
 
 std::string task_value(const TaskResult& task) {
   const auto& test = accuracy_test(task);
@@ -317,51 +346,61 @@ std::string task_value(const TaskResult& task) {
   return test && test->p_value >= kShown ? value + " \xE2\x89\x88" : value;
 }
 
+constexpr double kTaskRow = 22;
+constexpr std::size_t kTaskName = 22;  // cells
+
+void draw_task_row(Svg& svg, const Report& report, std::size_t index, const TaskResult& task, const Axis& x,
+                   double y) {
+  const Estimate& value = accuracy(task);
+  const Series series = series_of(report, index);
+  const std::string& name = report.models[index].name;
+  const double zero = x.at(0);
+  svg.mark({7, y}, series);
+  svg.text({18, y + 4}, shortened(name, kTaskName));
+  svg.rect({zero, y - 7}, std::max(0.0, x.at(value.value) - zero), 14, "bar " + series.css_class(),
+           fmt::format("{}: {}", name, percent(value)));
+  const double error = kInterval * value.error;
+  if (std::isfinite(error) && error > 0) {
+    svg.error_bar({x.at(std::max(0.0, value.value - error)), y}, {x.at(value.value + error), y}, series);
+  }
+  svg.text({kPanelWidth, y + 4}, task_value(task), Anchor::kEnd);
+}
+
+void draw_task_axis(Svg& svg, const Axis& x, const Box& box) {
+  for (const Tick& tick : x.ticks()) {
+    if (tick.value < 0) continue;
+    const double at = x.at(tick.value);
+    svg.line({at, box.top}, {at, box.bottom}, "grid");
+    svg.text({at, box.bottom + 15}, fmt::format("{:g} %", 100 * tick.value), Anchor::kMiddle, "faint");
+  }
+}
+
 std::string task_panel(const Report& report, const std::string& name) {
   std::vector<std::size_t> models;
   double name_width = 0;
-  constexpr std::size_t kNameCells = 20;
   Range values;
-  double chance = 0;
   for (std::size_t i = 0; i < report.models.size(); ++i) {
     const TaskResult* task = find_task(report.models[i], name);
-    if (task == nullptr || !std::isfinite(accuracy(*task).value)) continue;
+    if (task == nullptr || !(std::abs(accuracy(*task).value) <= 1)) continue;
     models.push_back(i);
-    name_width = std::max(name_width, text_width(shortened(report.models[i].name, kNameCells)));
+    name_width = std::max(name_width, text_width(shortened(report.models[i].name, kTaskName)));
     values.add(accuracy(*task));
-    chance = task->chance;
+    values.add(task->chance);
   }
   if (models.empty()) return {};
-  constexpr double kRow = 22;
-  const Box box{name_width + 22, 24, kPanelWidth - 104, 28 + kRow * static_cast<double>(models.size())};
-  Axis x(Scale::kLinear, 0, std::min(1.0, std::max(values.high, chance)), {box.left, box.right}, 4);
-  const double zero = x.at(0);
+  const Box box{name_width + 22, 24, kPanelWidth - 96, 28 + kTaskRow * static_cast<double>(models.size())};
+  constexpr double kTickRoom = 33;  // of "100 %"
+  const Axis x(Scale::kLinear, 0, std::clamp(values.high, 0.01, 1.0), {box.left, box.right},
+               static_cast<int>((box.right - box.left) / kTickRoom));
   Svg svg(kPanelWidth, box.bottom + 24, fmt::format("Accuracy in {}", name));
   svg.text({0, 12}, name, Anchor::kStart, "strong");
-  std::vector<Tick> ticks = x.ticks();
-  for (Tick& tick : ticks) tick.label = fmt::format("{:g} %", 100 * tick.value);
-  for (const Tick& tick : ticks) {
-    if (tick.value < 0) continue;
-    svg.line({x.at(tick.value), box.top}, {x.at(tick.value), box.bottom}, "grid");
-    svg.text({x.at(tick.value), box.bottom + 15}, tick.label, Anchor::kMiddle, "faint");
-  }
-  double y = box.top + 4 + kRow / 2;
+  draw_task_axis(svg, x, box);
+  double y = box.top + 4 + kTaskRow / 2;
   for (const std::size_t i : models) {
-    const TaskResult& task = *find_task(report.models[i], name);
-    const Estimate& value = accuracy(task);
-    const Series series = series_of(report, i);
-    const double end = x.at(value.value);
-    svg.mark({7, y}, series);
-    svg.text({18, y + 4}, shortened(report.models[i].name, kNameCells));
-    svg.rect({zero, y - 7}, std::max(0.0, end - zero), 14, "bar " + series.css_class(),
-             fmt::format("{}: {}", report.models[i].name, percent(value)));
-    const double error = kInterval * value.error;
-    if (std::isfinite(error) && error > 0) {
-      svg.error_bar({x.at(std::max(0.0, value.value - error)), y}, {x.at(value.value + error), y}, series);
-    }
-    svg.text({kPanelWidth, y + 4}, task_value(task), Anchor::kEnd);
-    y += kRow;
+    draw_task_row(svg, report, i, *find_task(report.models[i], name), x, y);
+    y += kTaskRow;
   }
+  const double chance = find_task(report.models[models.front()], name)->chance;
   if (chance > 0) svg.line({x.at(chance), box.top}, {x.at(chance), box.bottom}, "reference");
   return std::move(svg).finish();
 }
@@ -374,52 +413,61 @@ std::size_t share_level(std::size_t found, std::size_t asked) {
   return 1 + std::min<std::size_t>(3, 4 * found / asked);
 }
 
+constexpr double kNeedleRow = 26;
+
+// At the cell's upper left corner.
+void draw_needle_cell(Svg& svg, const std::string& model, const NeedleCell& cell, Point corner,
+                      double width) {
+  const std::size_t level = share_level(cell.found, cell.asked);
+  svg.rect(corner, width, kNeedleRow, fmt::format("cell share-{}", level),
+           fmt::format("{}: {} of {} found at {} tokens, depth {:.0f} %", model, cell.found, cell.asked,
+                       cell.length, 100 * cell.depth));
+  svg.text({corner.x + width / 2, corner.y + kNeedleRow / 2 + 4},
+           fmt::format("{}/{}", cell.found, cell.asked), Anchor::kMiddle, fmt::format("on-{}", level));
+}
+
+// Where values lie that are shown side by side.
+template <class Value>
+std::map<Value, double> places(const std::set<Value>& values, double first, double step) {
+  std::map<Value, double> result;
+  for (const Value& value : values) result[value] = first + step * static_cast<double>(result.size());
+  return result;
+}
+
 std::string needle_panel(const Report& report, std::size_t index) {
   const ModelResult& model = report.models[index];
   std::set<std::size_t> lengths;
   std::set<double> depths;
   for (const NeedleCell& cell : model.needle) {
+    if (cell.asked == 0 || !std::isfinite(cell.depth)) continue;
     lengths.insert(cell.length);
     depths.insert(cell.depth);
   }
   if (lengths.empty()) return {};
-  constexpr double kSide = 44;
-  constexpr double kRow = 26;
   constexpr double kTop = 42;
-  const double width =
-      std::min(62.0, std::max(kSide, (kPanelWidth - kLeft) / static_cast<double>(lengths.size())));
-  const double bottom = kTop + kRow * static_cast<double>(depths.size());
-  Svg svg(std::max(kPanelWidth, kLeft + width * static_cast<double>(lengths.size())), bottom + 40,
+  const auto columns = static_cast<double>(lengths.size());
+  const double width = std::clamp((kPanelWidth - kLeft) / columns, 44.0, 62.0);
+  const double right = kLeft + width * columns;
+  const double bottom = kTop + kNeedleRow * static_cast<double>(depths.size());
+  const auto x_of = places(lengths, kLeft, width);
+  const auto y_of = places(depths, kTop, kNeedleRow);
+  Svg svg(std::max(kPanelWidth, right), bottom + 40,
           fmt::format("Needles that {} found, by length of the text and depth", model.name));
   svg.mark({7, 9}, series_of(report, index));
   svg.text({18, 13}, shortened(model.name, 46), Anchor::kStart, "strong");
   svg.text({0, 34}, "depth", Anchor::kStart, "faint");
-  double y = kTop;
-  for (const double depth : depths) {
-    svg.text({kLeft - 8, y + kRow / 2 + 4}, fmt::format("{:.0f} %", 100 * depth), Anchor::kEnd, "faint");
-    double x = kLeft;
-    for (const std::size_t length : lengths) {
-      const auto cell = std::find_if(model.needle.begin(), model.needle.end(), [&](const NeedleCell& c) {
-        return c.length == length && c.depth == depth;
-      });
-      if (cell != model.needle.end() && cell->asked > 0) {
-        const std::size_t level = share_level(cell->found, cell->asked);
-        svg.rect({x, y}, width, kRow, fmt::format("cell share-{}", level),
-                 fmt::format("{}: {} of {} found at {} tokens, depth {:.0f} %", model.name, cell->found,
-                             cell->asked, length, 100 * depth));
-        svg.text({x + width / 2, y + kRow / 2 + 4}, fmt::format("{}/{}", cell->found, cell->asked),
-                 Anchor::kMiddle, fmt::format("on-{}", level));
-      }
-      x += width;
-    }
-    y += kRow;
+  for (const auto& [depth, y] : y_of) {
+    svg.text({kLeft - 8, y + kNeedleRow / 2 + 4}, fmt::format("{:.0f} %", 100 * depth), Anchor::kEnd,
+             "faint");
   }
-  double x = kLeft + width / 2;
-  for (const std::size_t length : lengths) {
-    svg.text({x, bottom + 15}, grouped(length), Anchor::kMiddle, "faint");
-    x += width;
+  for (const auto& [length, x] : x_of) {
+    svg.text({x + width / 2, bottom + 15}, grouped(length), Anchor::kMiddle, "faint");
   }
-  svg.text({centre({kLeft, x - width / 2}), bottom + 33}, "length of the text, tokens", Anchor::kMiddle);
+  for (const NeedleCell& cell : model.needle) {
+    if (cell.asked == 0 || !std::isfinite(cell.depth)) continue;
+    draw_needle_cell(svg, model.name, cell, {x_of.at(cell.length), y_of.at(cell.depth)}, width);
+  }
+  svg.text({(kLeft + right) / 2, bottom + 33}, "length of the text, tokens", Anchor::kMiddle);
   return std::move(svg).finish();
 }
 
@@ -443,7 +491,8 @@ Figure plot_quality(const Report& report) {
   const bool bits = !one_tokenizer(report);
   Figure figure{"quality", bits ? "Bits per byte against size" : "Perplexity against size", "", {}, false};
   figure.caption =
-      "Down and to the left is better. The dashed line joins the models that no other one beats in both size "
+      "Down and to the left is better; an arrow: beyond the upper border. The dashed line joins the models "
+      "that no other one beats in both size "
       "and "
       "quality (the Pareto set). Bars: 95 % intervals of each model alone; on the same text models differ by "
       "less than these suggest, see the paired ratios in the tables.";
@@ -483,7 +532,7 @@ Figure plot_tasks(const Report& report) {
   Figure figure{"tasks", "Tasks", "", {}, true};
   figure.caption =
       "Accuracy with its standard error in figures; bars: 95 % intervals; dotted line: guessing.";
-  if (report.baseline() != nullptr) {
+  if (report.baseline() != nullptr && report.models.size() > 1) {
     figure.caption += " \xE2\x89\x88: a difference from the baseline is not shown (paired test, p >= 0.05).";
   }
   add_panels(figure, task_names(report), [&](const std::string& task) { return task_panel(report, task); });

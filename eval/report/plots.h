@@ -23,7 +23,7 @@ struct Figure {
 Series series_of(const Report& report, std::size_t index);
 
 // Perplexity of each text over the size of the file, on log axes, with the line of the Pareto set; bits per
-// byte where the tokenizers differ. Needs sizes.
+// byte where the tokenizers differ. Needs the sizes of two models.
 Figure plot_quality(const Report& report);
 
 // Quantiles of the divergence from the baseline: one panel for each text.

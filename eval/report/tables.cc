@@ -122,15 +122,6 @@ std::vector<Measure<OfText>> text_measures(bool one_vocabulary) {
       {column("bits per byte"), of_text([](const TextResult& t) { return number(t.bits_per_byte); })});
   list.push_back({column("perplexity ratio", "to the baseline, paired token by token"),
                   of_divergence([](const Divergence& d) { return number(perplexity_ratio(d)); })});
-  list.push_back({column("KL mean", "KL(baseline || model), nats per token"),
-                  of_divergence([](const Divergence& d) { return number(d.kl); })});
-  for (const auto& [share, title] :
-       {std::pair{0.5, "KL median"}, {0.9, "KL 90 %"}, {0.99, "KL 99 %"}, {0.999, "KL 99.9 %"}}) {
-    list.push_back({column(title, "95 % interval in brackets"), of_divergence([share](const Divergence& d) {
-                      return quantile_with_interval(d.kl_quantiles, share);
-                    })});
-  }
-  list.push_back({column("KL max"), of_divergence([](const Divergence& d) { return number(d.kl_max); })});
   list.push_back({column("top-1 agreement", "the same most likely token"),
                   of_divergence([](const Divergence& d) { return percent(d.top1); })});
   list.push_back(
@@ -141,6 +132,22 @@ std::vector<Measure<OfText>> text_measures(bool one_vocabulary) {
                   })});
   list.push_back({column("its RMS", "root mean square of the change, in points"),
                   of_divergence([](const Divergence& d) { return number(100 * d.p_change_rms, 2); })});
+  return list;
+}
+
+std::vector<Measure<OfText>> divergence_measures() {
+  std::vector<Measure<OfText>> list;
+  list.push_back({model_column(), [](const OfText& e) { return e.model->name; }});
+  list.push_back({column("KL mean", "KL(baseline || model), nats per token"),
+                  of_divergence([](const Divergence& d) { return number(d.kl); })});
+  for (const auto& [share, title] :
+       {std::pair{0.5, "KL median"}, {0.9, "KL 90 %"}, {0.99, "KL 99 %"}, {0.999, "KL 99.9 %"}}) {
+    list.push_back(
+        {column(title, "95 % interval in brackets"), of_divergence([share = share](const Divergence& d) {
+           return quantile_with_interval(d.kl_quantiles, share);
+         })});
+  }
+  list.push_back({column("KL max"), of_divergence([](const Divergence& d) { return number(d.kl_max); })});
   return list;
 }
 
@@ -222,7 +229,7 @@ std::vector<Measure<OfModel>> summary_start() {
   list.push_back({column("size"), of_cost([](const Cost& c) {
                     return c.file_bytes > 0 ? bytes(c.file_bytes) : std::string();
                   })});
-  list.push_back({column("bits/weight", "of the linear matrices"),
+  list.push_back({column("bits/w", "bits per weight of the linear matrices"),
                   of_cost([](const Cost& c) { return positive(c.bits_per_weight, 2); })});
   return list;
 }
@@ -285,8 +292,10 @@ Table summary_table(const Report& report) {
                     const auto mean = mean_accuracy(report, *m);
                     return mean ? percent(*mean) : std::string();
                   }});
-  list.push_back({column("prefill, tok/s"), of_cost([](const Cost& c) { return positive(c.prefill); })});
-  list.push_back({column("decode, tok/s"), of_cost([](const Cost& c) { return positive(c.decode); })});
+  list.push_back(
+      {column("prefill t/s", "tokens a second"), of_cost([](const Cost& c) { return positive(c.prefill); })});
+  list.push_back(
+      {column("decode t/s", "tokens a second"), of_cost([](const Cost& c) { return positive(c.decode); })});
   return table_of("Summary", std::move(note), all_models(report), list);
 }
 
@@ -302,6 +311,11 @@ std::vector<Table> text_tables(const Report& report) {
         fmt::format("{}; {} tokens, {} bytes scored with the first model's tokenizer.",
                     protocol_words(first.protocol), grouped(first.tokens), grouped(first.scored_bytes));
     tables.push_back(table_of(name, std::move(note), entries, text_measures(one_tokenizer(report))));
+    std::erase_if(entries, [](const OfText& entry) { return !entry.result->divergence; });
+    if (entries.empty()) continue;
+    tables.push_back(table_of(fmt::format("{}: divergence", name),
+                              "KL(baseline || model), nats per token; quantiles with their 95 % intervals.",
+                              entries, divergence_measures()));
   }
   return tables;
 }

@@ -31,7 +31,7 @@ struct Table {
 // are bits per byte instead of perplexities, and the note says why.
 Table summary_table(const Report& report);
 
-// One for each text: every measure but the agreement by position.
+// For each text one of quality, and one of the divergence from the baseline if there is one.
 std::vector<Table> text_tables(const Report& report);
 
 // One for each task: a row for each model, with the paired test in words ("not shown (p = 0.31)").

@@ -56,9 +56,12 @@ bool needs_backslash(std::string_view text, std::size_t i) {
   return i == 0 || i + 1 == text.size() || !is_word_byte(text[i - 1]) || !is_word_byte(text[i + 1]);
 }
 
-// Decimals that show an error with two significant digits.
+// Decimals that show an error with two significant digits from 1.0 to 2.9, with one from 3 to 9: a rounding
+// of at most a sixth of the error.
 int decimals_of(double error) {
-  return std::clamp(1 - static_cast<int>(std::floor(std::log10(error))), 0, 6);
+  const auto power = static_cast<int>(std::floor(std::log10(error)));
+  const bool is_small_digit = error < 2.95 * std::pow(10.0, power);
+  return std::clamp((is_small_digit ? 1 : 0) - power, 0, 6);
 }
 
 bool is_huge(double value) { return std::abs(value) >= 1e6; }
@@ -161,7 +164,7 @@ std::string percent(const Estimate& share) {
   if (!std::isfinite(share.value)) return "n/a";
   if (!std::isfinite(share.error) || share.error <= 0) return percent(share.value);
   const double error = 100 * share.error;
-  const int decimals = std::clamp(decimals_of(error), 1, 2);
+  const int decimals = std::clamp(decimals_of(error), 1, error < 0.1 ? 2 : 1);
   return fmt::format("{:.{}f}{}{:.{}f} %", 100 * share.value, decimals, kPlusMinus, error, decimals);
 }
 

@@ -27,8 +27,9 @@ std::string shortened(std::string_view text, std::size_t width);
 enum class Align { kLeft, kRight };
 std::string padded(std::string_view text, std::size_t width, Align align);
 
-// "14.52 ± 0.08": the error with two significant digits, the value with as many decimals, at most six; large
-// numbers in the form 1.2e+06. Without an error (0) four significant digits. What is not a number is "n/a".
+// "14.52 ± 0.08": the error with two significant digits below 3 and one above, the value with as many
+// decimals, at most six; large numbers in the form 1.2e+06. Without an error (0) four significant digits.
+// What is not a number is "n/a".
 std::string number(const Estimate& estimate);
 std::string number(double value);  // four significant digits
 std::string number(double value, int decimals);

@@ -25,10 +25,12 @@ std::string list_of(const std::vector<std::string>& names) {
   return text;
 }
 
-std::string sentence(std::string text) {
-  if (text.empty()) return text;
-  if (text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
-  return text + ".";
+// With a capital at its beginning: not for what begins with a model's name.
+std::string sentence(std::string_view text) {
+  if (text.empty()) return {};
+  const bool is_small = text[0] >= 'a' && text[0] <= 'z';
+  const char first = is_small ? static_cast<char>(text[0] - 'a' + 'A') : text[0];
+  return fmt::format("{}{}.", first, text.substr(1));
 }
 
 std::uint64_t size_of(const ModelResult& model) { return model.cost ? model.cost->file_bytes : 0; }
@@ -44,9 +46,13 @@ std::string domination_words(const Report& report, const ModelResult& model, con
 }
 
 // The facts that stand alone, without a baseline or for it.
-std::string own_facts(const ModelResult& model) {
+std::string own_facts(const ModelResult& model, bool one_vocabulary) {
   std::vector<std::string> facts;
   for (const TextResult& text : model.texts) {
+    if (!one_vocabulary) {
+      facts.push_back(fmt::format("{} bits per byte on {}", number(text.bits_per_byte), text.text));
+      continue;
+    }
     facts.push_back(fmt::format("perplexity {} and {} bits per byte on {}", number(text.perplexity),
                                 number(text.bits_per_byte), text.text));
   }
@@ -105,7 +111,7 @@ class Judge {
   std::optional<Estimate> gap(std::size_t a, std::size_t b) const;
   void recommend(const std::vector<std::size_t>& chosen);
   void add_lossless(std::size_t chosen);
-  void say(std::string text) { sentences_.push_back(sentence(std::move(text))); }
+  void say(std::string_view text) { sentences_.push_back(sentence(text)); }
 
   const Report& report_;
   Verdict verdict_;
@@ -122,7 +128,7 @@ void Judge::judge_models() {
     line.name = name(i);
     if (baseline == nullptr || &model(i) == baseline) {
       line.grade = baseline == nullptr ? Grade::kNone : Grade::kBaseline;
-      line.text = own_facts(model(i));
+      line.text = own_facts(model(i), one_tokenizer(report_));
     } else {
       Judgement judgement = judge_model(*baseline, model(i));
       line.grade = judgement.grade;
@@ -216,7 +222,7 @@ void Judge::add_lossless(std::size_t chosen) {
     return;
   }
   const std::string size = size_words(model(0), model(equal.front()));
-  say(fmt::format("if nothing may be lost, take {}: practically equal{}{}", list_of(names(equal)),
+  say(fmt::format("if nothing may be lost, take {}: practically equal{}{}", fmt::join(names(equal), " or "),
                   size.empty() ? "" : " and ", size));
 }
 
@@ -269,7 +275,8 @@ void Judge::among_equals() {
   } else {
     const std::vector<std::size_t> smallest = smallest_of(best);
     verdict_.headline = fmt::format("No winner: {} differ by less than their errors", list_of(names(best)));
-    say(fmt::format("{} has the {} ({}), but its lead is not shown", name(best[0]), measure, value(best[0])));
+    sentences_.push_back(fmt::format("{} has the {} ({}), but its lead is not shown.", name(best[0]), measure,
+                                     value(best[0])));
     if (size_of(model(smallest.front())) > 0 && smallest.size() == 1) {
       recommend(smallest);
       say(fmt::format("the smallest of them is {} ({})", name(smallest[0]),

@@ -44,7 +44,7 @@ inline eval::Divergence sample_divergence(double loss) {
     d.kl_quantiles.push_back({share, kl * factor, kl * factor * (1 - spread), kl * factor * (1 + spread)});
   }
   d.kl_max = kl * 60;
-  const double top1 = 1 / (1 + 1.2 * std::sqrt(kl));
+  const double top1 = std::max(0.1, 1 - 0.45 * std::sqrt(kl));
   d.top1 = {top1, 0.0025};
   d.top5 = {1 / (1 + std::sqrt(kl)), 0.0015};
   d.p_change = {-0.1 * loss, 0.0004};
