@@ -38,10 +38,6 @@ def write(path, content):
     os.replace(partial, path)
 
 
-def is_older(path, source):
-    return not path.exists() or path.stat().st_mtime < source.stat().st_mtime
-
-
 class Progress:
     """One line on a terminal, and nothing elsewhere."""
 

@@ -59,7 +59,8 @@ def is_same_text(ours, theirs):
 
 def described(text):
     p = text["protocol"]
-    return f"{text['text']}, {p['name']}, windows of {p['window']}{' with BOS' if p['bos'] else ''}, {text['scored_tokens']} scored"
+    bos = " with BOS" if p["bos"] else ""
+    return f"{text['text']}, {p['name']}, windows of {p['window']}{bos}, {text['scored_tokens']} scored"
 
 
 def sterna_models(report, text):
@@ -113,8 +114,8 @@ def made_of(model):
     types = ", ".join(f"{name} {100 * share:.0f} %" for name, share in cost["linear_types"].items())
     line = f"* {model['name']}: linear matrices {types}; embedding {' and '.join(cost['embedding_types'])}"
     if cost["fallback_matrices"]:
-        line += (f"; {cost['fallback_matrices']} of {cost['linear_matrices']} matrices ({100 * cost['fallback_share']:.0f} % of "
-                 f"their weights) have rows that blocks of {block_of(model['name'])} do not fill and fell back to other types")
+        line += (f"; {cost['fallback_matrices']} of {cost['linear_matrices']} matrices ({100 * cost['fallback_share']:.0f} % "
+                 f"of the weights) have rows that blocks of {block_of(model['name'])} do not fill and fell back to other types")
     return line + "."
 
 
@@ -125,7 +126,7 @@ def table(title, results, rows):
         reference += " and Sterna's own run of it"
     lines = [f"# {title}", "", f"{described(text)} tokens ({results['cut']}). {results['about']} "
              f"KL (nats per token) and first choice are compared with the float model ({reference}).", "",
-             "Bits per weight are those of the linear matrices, from the types in the file; file size has all, embedding too.", "",
+             "Bits per weight are those of the linear matrices, from the types in the file; the file holds the embedding too.", "",
              "| program | model | bits per weight | file, MiB | perplexity | mean KL | KL 50 % | 90 % | 99 % | 99.9 % | "
              "same first choice |", "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]
     lines += ["| " + " | ".join(table_row(program, model)) + " |" for program, model in rows]

@@ -1,4 +1,4 @@
-"""bench/peers/quality: divergences are those of the definition, bits are those in the file, and results stand beside each other.
+"""bench/peers/quality: divergences are those of the definition, bits those in the file, and results stand side by side.
 
 Only llama_cpp_scores_as_sterna runs llama.cpp (see export.py); the rest needs no peer.
 """
@@ -118,8 +118,8 @@ def programs_stand_side_by_side(_folder):
     rows = quality_table.rows_of(RESULTS, REPORT)
     check([m["name"] for _, m in rows] == ["F32", "float", "3 planes", "Q4_K_M", "2 planes"], f"{rows}")
     lines = quality_table.table("A title", RESULTS, rows).splitlines()
-    check("| Sterna | 3 planes | 5.12 | 1.0 | 25.000 ± 0.500 | 0.25 ± 0.025 | 0.125 | 0.225 | 0.2475 | 0.2497 | 87.50 % |" in lines,
-          "\n".join(lines))
+    want = "| Sterna | 3 planes | 5.12 | 1.0 | 25.000 ± 0.500 | 0.25 ± 0.025 | 0.125 | 0.225 | 0.2475 | 0.2497 | 87.50 % |"
+    check(want in lines, "\n".join(lines))
     check("* Q9_K: refused (there is none)." in lines, "a refused form is not named")
     drawing = xml.etree.ElementTree.fromstring(quality_table.plot("a < b", "& more", rows))
     words = [t.text for t in drawing.iter("{http://www.w3.org/2000/svg}text")]
@@ -152,8 +152,8 @@ def other_texts_are_refused(_folder):
 def llama_cpp_scores_as_sterna(folder):
     """A float model of 260,000 weights, 4,000 characters: llama.cpp in F32 has Sterna's perplexity, and Q8_0 is near it.
 
-    The export rounds the float32 weights to f16, by up to 2^-12 of each; the errors of a sum of 64 or 172 terms cancel in part.
-    So 1e-3 of a window's sum is for rounding alone (6e-5 was seen), where a window shifted by one token is off by tenths.
+    The export rounds the float32 weights to f16, by up to 2^-12 of each; in sums of 64 or 172 terms these errors cancel in part,
+    and 1e-3 of a window's sum is more than they can do (6e-5 was seen). A window shifted by one token is off by tenths.
     """
     harness.needs(FLOAT_MODEL, TEXT)
     if not PEER.exists():
