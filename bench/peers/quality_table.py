@@ -111,6 +111,8 @@ def table_row(program, model):
 def made_of(model):
     """One line on the types that llama.cpp really used."""
     cost = model["cost"]
+    if model.get("same_weights_as"):
+        return f"* {model['name']}: the same weights as {model['same_weights_as']}."
     types = ", ".join(f"{name} {100 * share:.0f} %" for name, share in cost["linear_types"].items())
     line = f"* {model['name']}: linear matrices {types}; embedding {' and '.join(cost['embedding_types'])}"
     if cost["fallback_matrices"]:

@@ -152,7 +152,7 @@ def other_texts_are_refused(_folder):
 def llama_cpp_scores_as_sterna(folder):
     """A float model of 260,000 weights, 4,000 characters: llama.cpp in F32 has Sterna's perplexity, and Q8_0 is near it.
 
-    The export rounds the float32 weights to f16, by up to 2^-12 of each; in sums of 64 or 172 terms these errors cancel in part,
+    The export rounds the float32 weights to f16, by up to 2^-12 of each; in sums of 64 or 172 terms such errors partly cancel,
     and 1e-3 of a window's sum is more than they can do (6e-5 was seen). A window shifted by one token is off by tenths.
     """
     harness.needs(FLOAT_MODEL, TEXT)
@@ -160,14 +160,14 @@ def llama_cpp_scores_as_sterna(folder):
         raise Skip(f"no llama.cpp at {PEER} (bench/peers/run makes it)")
     out = folder / "out"
     harness.run_well([sys.executable, FOLDER / "quality", FLOAT_MODEL, "--text", TEXT, "--characters", 4000, "--window", 256,
-                      "--score", "all", "--kv", "f32", "--forms", "Q8_0,Q9_K", "--program", STERNA, "--venv", PEER.parents[1],
-                      "-o", out])
+                      "--score", "all", "--kv", "f32", "--forms", "Q8_0,Q9_K,Q3_K_S,Q2_K", "--program", STERNA,
+                      "--venv", PEER.parents[1], "-o", out])
     results = json.loads((out / "quality.json").read_text(encoding="utf-8"))
-    reference, quantised = results["models"]
+    reference, quantised, q3, q2 = results["models"]
     text = reference["texts"][0]
     first = "bos" if text["protocol"]["bos"] else "keep"
-    want = json.loads(harness.run_well([harness.PERPLEXITY, FLOAT_MODEL, TEXT, "--characters", 4000, "--context", 256, "--first",
-                                        first]).stdout)
+    want = json.loads(harness.run_well([harness.PERPLEXITY, FLOAT_MODEL, TEXT, "--characters", 4000, "--context", 256,
+                                        "--first", first]).stdout)
     check((text["tokens"], text["scored_tokens"]) == (want["tokens"], want["scored_tokens"]), f"{text}, {want}")
     for ours, theirs in zip(want["nll_per_window"], text["nll_per_window"]):
         check(abs(theirs / ours - 1) < 1e-3, f"{theirs} nats in llama.cpp, {ours} in Sterna")
@@ -179,6 +179,9 @@ def llama_cpp_scores_as_sterna(folder):
     check(cost["fallback_matrices"] == 5 and abs(cost["fallback_share"] - narrow) < 1e-12, f"{cost}")
     check(abs(cost["bits_per_weight"] - (16 * narrow + 8.5 * (1 - narrow))) < 1e-12, f"{cost}")
     check("Q9_K" in results["refused"], f"{results['refused']}")
+    # Rows of 64 weights are no block of 256 either, and both forms fall back to the same types.
+    check((quantised["same_weights_as"], q2["same_weights_as"]) == (None, "Q3_K_S"), f"{quantised}, {q2}")
+    check(q2["texts"] == q3["texts"] and q2["cost"]["linear_types"] == q3["cost"]["linear_types"], f"{q2}")
     check("| llama.cpp | Q8_0 | 10.32 |" in (out / "table.md").read_text(encoding="utf-8"), "no line of Q8_0 in the table")
 
 
