@@ -3,6 +3,7 @@
 Results have the form of `sterna eval`'s report.json: models, each with `cost` and with `texts`, of which one is shown.
 Standard library only.
 """
+import math
 import re
 
 import chart
@@ -12,6 +13,7 @@ LLAMA, STERNA = "llama.cpp", "Sterna"
 LINEAR = re.compile(r"blk\.\d+\.(attn_(q|k|v|output)|ffn_(gate|up|down))\.weight")
 EMBEDDING = ("token_embd.weight", "output.weight")
 PLOTTED_BITS = 10  # float forms lie beyond, and would leave a third of the plot to the others
+PLOTTED_RATIO = 20  # to the float model's perplexity; what lies beyond is broken and would press the rest together
 SHARES = (0.5, 0.9, 0.99, 0.999)
 
 
@@ -128,7 +130,7 @@ def table(title, results, rows):
         reference += " and Sterna's own run of it"
     lines = [f"# {title}", "", f"{described(text)} tokens ({results['cut']}). {results['about']} "
              f"KL (nats per token) and first choice are compared with the float model ({reference}).", "",
-             "Bits per weight are those of the linear matrices, from the types in the file; the file holds the embedding too.", "",
+             "Bits per weight are those of the linear matrices, from the types in the file, which holds the embedding too.", "",
              "| program | model | bits per weight | file, MiB | perplexity | mean KL | KL 50 % | 90 % | 99 % | 99.9 % | "
              "same first choice |", "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]
     lines += ["| " + " | ".join(table_row(program, model)) + " |" for program, model in rows]
@@ -137,17 +139,30 @@ def table(title, results, rows):
     return "\n".join([*lines, ""])
 
 
-def plot(title, subtitle, rows):
-    """Perplexity and mean KL over bits per weight, a line for each program; the float models' perplexity is a level."""
-    families, levels = {STERNA: ([], []), LLAMA: ([], [])}, []
+def plotted(rows, value_of, limit):
+    """[(program, [(bits per weight, value, name)])] below the limit, and the names of what lies beyond it."""
+    series, beyond = {STERNA: [], LLAMA: []}, []
     for program, model in rows:
-        text, cost = model["texts"][0], model["cost"]
-        if text.get("divergence") is None:
-            levels.append((f"float, {program}", text["perplexity"]["value"]))
-        elif cost["bits_per_weight"] <= PLOTTED_BITS:
-            for points, value in zip(families[program], (text["perplexity"]["value"], text["divergence"]["kl"]["value"])):
-                if value > 0:  # equal weights have no divergence, and no place on a logarithmic axis
-                    points.append((cost["bits_per_weight"], value, model["name"]))
-    panels = [(name, "logarithmic, lower is better", [(program, series[i]) for program, series in families.items()],
-               levels[:1] if i == 0 else []) for i, name in enumerate(("perplexity", "mean KL from the float model, nats"))]
+        text, bits_per_weight = model["texts"][0], model["cost"]["bits_per_weight"]
+        if text.get("divergence") is None or bits_per_weight > PLOTTED_BITS:
+            continue
+        value = value_of(text)
+        if value > limit:
+            beyond.append(model["name"])
+        elif value > 0:  # equal weights have no divergence, and no place on a logarithmic axis
+            series[program].append((bits_per_weight, value, model["name"]))
+    return list(series.items()), beyond
+
+
+def plot(title, subtitle, rows):
+    """Perplexity and mean KL over bits per weight, a line for each program; the float model's perplexity is a level."""
+    program, reference = next(row for row in rows if row[1]["texts"][0].get("divergence") is None)
+    level = reference["texts"][0]["perplexity"]["value"]
+    panels = []
+    for name, levels, limit, value_of in (
+            ("perplexity", [(f"float, {program}", level)], PLOTTED_RATIO * level, lambda t: t["perplexity"]["value"]),
+            ("mean KL from the float model, nats", [], math.inf, lambda t: t["divergence"]["kl"]["value"])):
+        series, beyond = plotted(rows, value_of, limit)
+        remark = "logarithmic, lower is better" + (f"; beyond it: {', '.join(beyond)}" if beyond else "")
+        panels.append((name, remark, series, levels))
     return chart.point_chart(title, subtitle, "bits per weight of the linear matrices", panels)

@@ -111,20 +111,21 @@ def model_result(name, bits, perplexity, kl=None, scored=510, protocol=None):
 RESULTS = {"model": "a model", "cut": "the whole text", "about": "llama.cpp: here.", "refused": {"Q9_K": "there is none"},
            "models": [model_result("F32", 32, 20.0), model_result("Q4_K_M", 4.75, 21.0, 0.0625)]}
 REPORT = {"models": [model_result("float", 16, 20.5), model_result("3 planes", 5.125, 25.0, 0.25),
-                     model_result("2 planes", 3.5, 60.0, 1.5)]}
+                     model_result("2 planes", 3.5, 60.0, 1.5), model_result("1 plane", 2.125, 1e6, 11.0)]}
 
 
 def programs_stand_side_by_side(_folder):
     rows = quality_table.rows_of(RESULTS, REPORT)
-    check([m["name"] for _, m in rows] == ["F32", "float", "3 planes", "Q4_K_M", "2 planes"], f"{rows}")
+    check([m["name"] for _, m in rows] == ["F32", "float", "3 planes", "Q4_K_M", "2 planes", "1 plane"], f"{rows}")
     lines = quality_table.table("A title", RESULTS, rows).splitlines()
     want = "| Sterna | 3 planes | 5.12 | 1.0 | 25.000 ± 0.500 | 0.25 ± 0.025 | 0.125 | 0.225 | 0.2475 | 0.2497 | 87.50 % |"
     check(want in lines, "\n".join(lines))
     check("* Q9_K: refused (there is none)." in lines, "a refused form is not named")
     drawing = xml.etree.ElementTree.fromstring(quality_table.plot("a < b", "& more", rows))
     words = [t.text for t in drawing.iter("{http://www.w3.org/2000/svg}text")]
-    for name in ("3 planes", "2 planes", "Q4_K_M"):
-        check(words.count(name) == 2, f"{name} is {words.count(name)} times in the plot, not in both panels")
+    for name, panels in (("3 planes", 2), ("2 planes", 2), ("Q4_K_M", 2), ("1 plane", 1)):
+        check(words.count(name) == panels, f"{name} is {words.count(name)} times in the plot, not in {panels} panels")
+    check("logarithmic, lower is better; beyond it: 1 plane" in words, f"{words}")
     check("float, llama.cpp: 20" in words and "Sterna" in words and "a < b" in words, f"{words}")
     alone = quality_table.plot("a", "b", quality_table.rows_of(RESULTS, None))
     check("Sterna" not in alone, "Sterna is in the plot without having been measured")
@@ -144,7 +145,7 @@ def other_texts_are_refused(_folder):
     # The right text may come second.
     report["models"][1]["texts"].insert(0, model_result("", 5, 99.0, protocol={"window": 2048})["texts"][0])
     rows = quality_table.rows_of(RESULTS, report)
-    check([m["texts"][0]["perplexity"]["value"] for _, m in rows] == [20, 20.5, 25, 21, 60], f"{rows}")
+    check([m["texts"][0]["perplexity"]["value"] for _, m in rows] == [20, 20.5, 25, 21, 60, 1e6], f"{rows}")
 
 
 # --- llama.cpp itself -------------------------------------------------------------------------------------------------
