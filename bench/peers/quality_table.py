@@ -94,18 +94,23 @@ def number(value, digits=4):
     return f"{value:.{digits}g}"
 
 
+def finite(value):
+    """A report has null where a number is infinite."""
+    return math.inf if value is None else value
+
+
 def quantile(divergence, share):
-    return next((q["value"] for q in divergence["kl_quantiles"] if abs(q["share"] - share) < 1e-9), None)
+    return next((finite(q["value"]) for q in divergence["kl_quantiles"] if abs(q["share"] - share) < 1e-9), None)
 
 
 def table_row(program, model):
     text, cost = model["texts"][0], model["cost"]
     cells = [program, model["name"], f"{cost['bits_per_weight']:.2f}", f"{cost['file_bytes'] / MIB:.1f}",
-             f"{text['perplexity']['value']:.3f} ± {text['perplexity']['error']:.3f}"]
+             f"{finite(text['perplexity']['value']):.3f} ± {finite(text['perplexity']['error']):.3f}"]
     divergence = text.get("divergence")
     if divergence is None:
         return cells + ["the float model"] + [""] * (len(SHARES) + 1)
-    cells.append(f"{number(divergence['kl']['value'])} ± {number(divergence['kl']['error'], 2)}")
+    cells.append(f"{number(finite(divergence['kl']['value']))} ± {number(finite(divergence['kl']['error']), 2)}")
     cells += ["" if (value := quantile(divergence, share)) is None else number(value) for share in SHARES]
     return cells + [f"{100 * divergence['top1']['value']:.2f} %"]
 
@@ -146,8 +151,8 @@ def plotted(rows, value_of, limit):
         text, bits_per_weight = model["texts"][0], model["cost"]["bits_per_weight"]
         if text.get("divergence") is None or bits_per_weight > PLOTTED_BITS:
             continue
-        value = value_of(text)
-        if value > limit:
+        value = finite(value_of(text))
+        if math.isinf(value) or value > limit:
             beyond.append(model["name"])
         elif value > 0:  # equal weights have no divergence, and no place on a logarithmic axis
             series[program].append((bits_per_weight, value, model["name"]))

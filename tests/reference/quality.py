@@ -127,6 +127,11 @@ def programs_stand_side_by_side(_folder):
         check(words.count(name) == panels, f"{name} is {words.count(name)} times in the plot, not in {panels} panels")
     check("logarithmic, lower is better; beyond it: 1 plane" in words, f"{words}")
     check("float, llama.cpp: 20" in words and "Sterna" in words and "a < b" in words, f"{words}")
+    broken = copy.deepcopy(REPORT)
+    broken["models"][3]["texts"][0]["perplexity"] = {"value": None, "error": None}  # infinite, as report.json has it
+    rows = quality_table.rows_of(RESULTS, broken)
+    check("| Sterna | 1 plane | 2.12 | 1.0 | inf ± inf | 11 " in quality_table.table("A title", RESULTS, rows), "no infinity")
+    check("beyond it: 1 plane" in quality_table.plot("a", "b", rows), "an infinite perplexity is in the plot")
     alone = quality_table.plot("a", "b", quality_table.rows_of(RESULTS, None))
     check("Sterna" not in alone, "Sterna is in the plot without having been measured")
 
