@@ -141,7 +141,7 @@ def table(title, results, rows):
     lines += ["| " + " | ".join(table_row(program, model)) + " |" for program, model in rows]
     lines += ["", "What llama.cpp made of the model:", "", *(made_of(m) for p, m in rows if p == LLAMA)]
     lines += [f"* {form}: refused ({why})." for form, why in results["refused"].items()]
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, *(f"* Note: {note}." for note in results["notes"]), ""])
 
 
 def plotted(rows, value_of, limit):

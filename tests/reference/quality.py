@@ -108,7 +108,8 @@ def model_result(name, bits, perplexity, kl=None, scored=510, protocol=None):
     return {"name": name, "cost": cost, "texts": [text]}
 
 
-RESULTS = {"model": "a model", "cut": "the whole text", "about": "llama.cpp: here.", "refused": {"Q9_K": "there is none"},
+RESULTS = {"model": "a model", "cut": "the whole text", "about": "llama.cpp: here.", "notes": [],
+           "refused": {"Q9_K": "there is none"},
            "models": [model_result("F32", 32, 20.0), model_result("Q4_K_M", 4.75, 21.0, 0.0625)]}
 REPORT = {"models": [model_result("float", 16, 20.5), model_result("3 planes", 5.125, 25.0, 0.25),
                      model_result("2 planes", 3.5, 60.0, 1.5), model_result("1 plane", 2.125, 1e6, 11.0)]}
