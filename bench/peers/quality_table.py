@@ -12,6 +12,7 @@ from common import MIB, Failure
 LLAMA, STERNA = "llama.cpp", "Sterna"
 LINEAR = re.compile(r"blk\.\d+\.(attn_(q|k|v|output)|ffn_(gate|up|down))\.weight")
 EMBEDDING = ("token_embd.weight", "output.weight")
+SMALL_BLOCKS = {"F32": 1, "F16": 1, "BF16": 1, "IQ4_NL": 32, "Q2_0": 64}
 PLOTTED_BITS = 10  # float forms lie beyond, and would leave a third of the plot to the others
 PLOTTED_RATIO = 20  # to the float model's perplexity; what lies beyond is broken and would press the rest together
 SHARES = (0.5, 0.9, 0.99, 0.999)
@@ -21,9 +22,9 @@ SHARES = (0.5, 0.9, 0.99, 0.999)
 
 def block_of(form):
     """Weights that the form's main type takes at once."""
-    if form in ("F32", "F16", "BF16"):
-        return 1
-    return 256 if "_K" in form or form.startswith("TQ") or (form.startswith("IQ") and form != "IQ4_NL") else 32
+    if form in SMALL_BLOCKS:
+        return SMALL_BLOCKS[form]
+    return 256 if "_K" in form or form.startswith(("TQ", "IQ")) else 32
 
 
 def bits(tensors):
