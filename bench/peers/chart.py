@@ -102,8 +102,9 @@ def point_chart(title, subtitle, x_name, panels):
     xs = [x for _, _, series, _ in panels for _, points in series for x, _, _ in points]
     x_range = (math.floor(min(xs, default=0)), math.floor(max(xs, default=0)) + 2)  # room for the last label
     parts, y, x = [text(20, 30, title, 17, weight="bold"), text(20, 50, subtitle, 12)], 76, 20
-    for colour, (contestant, points) in zip(COLOURS, panels[0][2]):
-        if not points:
+    shown = {contestant for _, _, series, _ in panels for contestant, points in series if points}
+    for colour, (contestant, _) in zip(COLOURS, panels[0][2]):
+        if contestant not in shown:
             continue
         parts += [f"<circle cx=\"{x + 5}\" cy=\"{y}\" r=\"5\" fill=\"{colour}\"/>", text(x + 16, y + 5, contestant)]
         x += 120
