@@ -75,7 +75,7 @@ def sterna_models(report, text):
             found = "; ".join(described(t) for t in model["texts"]) or "no text"
             raise Failure(f"the report of {model['name']} has {found}; llama.cpp's numbers are for {described(text)}")
         if not model.get("cost"):
-            raise Failure(f"the report of {model['name']} has no cost, so no bits per weight")
+            raise Failure(f"the report of {model['name']} has no cost, so no bits per weight (was it made with --no-cost?)")
         models.append({**model, "texts": matching[:1]})
     return models
 
@@ -110,7 +110,7 @@ def table_row(program, model):
              f"{finite(text['perplexity']['value']):.3f} ± {finite(text['perplexity']['error']):.3f}"]
     divergence = text.get("divergence")
     if divergence is None:
-        return cells + ["the float model"] + [""] * (len(SHARES) + 1)
+        return cells + ["reference"] + [""] * (len(SHARES) + 1)
     cells.append(f"{number(finite(divergence['kl']['value']))} ± {number(finite(divergence['kl']['error']), 2)}")
     cells += ["" if (value := quantile(divergence, share)) is None else number(value) for share in SHARES]
     return cells + [f"{100 * divergence['top1']['value']:.2f} %"]
@@ -133,9 +133,9 @@ def table(title, results, rows):
     text = results["models"][0]["texts"][0]
     reference = f"llama.cpp's own {results['models'][0]['name']} run"
     if any(program == STERNA for program, _ in rows):
-        reference += " and Sterna's own run of it"
+        reference += ", for Sterna its report's baseline"
     lines = [f"# {title}", "", f"{described(text)} tokens ({results['cut']}). {results['about']} "
-             f"KL (nats per token) and first choice are compared with the float model ({reference}).", "",
+             f"KL (nats per token) and first choice are compared with the reference: {reference}.", "",
              "Bits per weight are those of the linear matrices, from the types in the file, which holds the embedding too.", "",
              "| program | model | bits per weight | file, MiB | perplexity | mean KL | KL 50 % | 90 % | 99 % | 99.9 % | "
              "same first choice |", "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]
