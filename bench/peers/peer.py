@@ -5,6 +5,7 @@
     peer.py describe MODEL                                     tokens, weights, version, what it was compiled for
     peer.py choices MODEL IDS                                  the greedy choice after every one of the given tokens
     peer.py quantize SOURCE TARGET HEAD                        embedding and head in another type (q6_k)
+    peer.py requantize SOURCE TARGET FORM THREADS              the whole model in one of llama.cpp's forms (Q4_K_M, F32, ...)
 
 One JSON object on stdout. Everything goes through the low-level API, as llama-bench goes through the C API.
 """
@@ -38,12 +39,13 @@ def quiet():
 
 
 class Peer:
-    def __init__(self, path, threads, context, flash):
+    def __init__(self, path, threads, context, flash, kv="f16", repack=True):
         self.log, self.lines = quiet()
         api.llama_backend_init()
         parameters = api.llama_model_default_params()
         parameters.n_gpu_layers = 0
         parameters.load_mode = api.LLAMA_LOAD_MODE_MMAP
+        parameters.use_extra_bufts = repack
         self.model = api.llama_model_load_from_file(path.encode(), parameters)
         if not self.model:
             raise SystemExit("; ".join(self.lines[-3:]))
@@ -53,7 +55,7 @@ class Peer:
         settings.n_ctx = context
         settings.n_batch = settings.n_ubatch = BATCH
         settings.n_threads = settings.n_threads_batch = threads
-        settings.type_k = settings.type_v = api.GGML_TYPE_F16
+        settings.type_k = settings.type_v = {"f16": api.GGML_TYPE_F16, "f32": api.GGML_TYPE_F32}[kv]
         settings.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash else api.LLAMA_FLASH_ATTN_TYPE_DISABLED
         self.context = api.llama_init_from_model(self.model, settings)
         if not self.context:
@@ -106,10 +108,10 @@ def describe(path):
             "system": api.llama_print_system_info().decode(), "version": api.__version__}
 
 
-def tokenize(peer, text):
+def tokenize(peer, text, special=True):
     data = text.encode()
     ids = (api.llama_token * (len(data) + 8))()
-    count = api.llama_tokenize(peer.vocabulary, data, len(data), ids, len(ids), True, False)
+    count = api.llama_tokenize(peer.vocabulary, data, len(data), ids, len(ids), special, False)
     return list(ids[:count])
 
 
@@ -139,11 +141,25 @@ def choices(path, ids):
 
 def quantize(source, target, head):
     """Only the embedding and the head change: the other matrices have the file's type already."""
-    log, lines = quiet()
     parameters = api.llama_model_quantize_default_params()
     parameters.ftype = api.LLAMA_FTYPE_MOSTLY_TQ1_0 if "tq1_0" in source else api.LLAMA_FTYPE_MOSTLY_TQ2_0
     parameters.token_embedding_type = parameters.output_tensor_type = {"q6_k": api.GGML_TYPE_Q6_K}[head]
     parameters.allow_requantize = True
+    return write_quantized(source, target, parameters)
+
+
+def requantize(source, target, form, threads):
+    """llama.cpp's own mixture of types for a form, without an importance matrix."""
+    parameters = api.llama_model_quantize_default_params()
+    parameters.ftype = api.LLAMA_FTYPE_ALL_F32 if form == "F32" else getattr(api, f"LLAMA_FTYPE_MOSTLY_{form}", -1)
+    if parameters.ftype < 0:
+        raise SystemExit(f"llama.cpp has no form {form}")
+    parameters.nthread = threads
+    return write_quantized(source, target, parameters)
+
+
+def write_quantized(source, target, parameters):
+    log, lines = quiet()
     if api.llama_model_quantize(source.encode(), target.encode(), ctypes.byref(parameters)) != 0:
         raise SystemExit("llama_model_quantize failed: " + "; ".join(lines[-3:]))
     del log
@@ -162,6 +178,9 @@ def main(job, *arguments):
     elif job == "choices":
         path, ids = arguments
         result = choices(path, json.loads(ids))
+    elif job == "requantize":
+        source, target, form, threads = arguments
+        result = requantize(source, target, form, int(threads))
     else:
         result = quantize(*arguments)
     print(json.dumps(result))
