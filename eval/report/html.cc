@@ -278,12 +278,14 @@ void Page::setting() {
     for (const std::string& note : report_.notes) out_ += fmt::format("<li>{}</li>\n", escape_xml(note));
     out_ += "</ul>\n";
   }
-  out_ +=
+  out_ += fmt::format(
       "<footer>How the words are chosen: a model is practically equal if the 95 % interval of its "
-      "perplexity's "
-      "ratio ends below 1.02 and it has the baseline's most likely token in 95 % of places; slightly worse "
-      "up to "
-      "1.10 and 85 %; clearly worse up to 2 and 50 %. The numbers are in report.json as well.</footer>\n";
+      "perplexity's ratio "
+      "ends below {:.2f} and it has the baseline's most likely token in {:.0f} % of places; slightly worse "
+      "up to {:.2f} "
+      "and {:.0f} %; clearly worse up to {:.0f} and {:.0f} %. All numbers are in report.json as "
+      "well.</footer>\n",
+      kEqualRatio, 100 * kEqualTop1, kSlightRatio, 100 * kSlightTop1, kUsableRatio, 100 * kUsableTop1);
 }
 
 }  // namespace

@@ -163,7 +163,7 @@ std::vector<Measure<OfTask>> task_measures() {
   list.push_back({model_column(), [](const OfTask& e) { return e.model->name; }});
   list.push_back({column("accuracy"), [](const OfTask& e) { return percent(e.task->acc); }});
   list.push_back(
-      {column("normalised", "choices compared by log-probability per byte of the choice"),
+      {column("normalised", "choices compared by log-probability over their length"),
        [](const OfTask& e) { return e.task->acc_norm ? percent(*e.task->acc_norm) : std::string(); }});
   list.push_back({column("perplexity", "of the target"), [](const OfTask& e) {
                     return e.task->perplexity ? number(*e.task->perplexity) : std::string();
@@ -247,7 +247,7 @@ void add_summary_text(const Report& report, const std::string& text, std::vector
       of_divergence([](const Divergence& d) { return number(perplexity_ratio(d)); }));
   add(column("KL mean", "KL(baseline || model), nats per token"),
       of_divergence([](const Divergence& d) { return number(d.kl); }));
-  add(column("KL 99 %"),
+  add(column("KL 99 %", "one token in a hundred diverges by more; the interval is in the table of the text"),
       of_divergence([](const Divergence& d) { return quantile_cell(d.kl_quantiles, 0.99); }));
   add(column("top-1", "the same most likely token"),
       of_divergence([](const Divergence& d) { return percent(d.top1); }));
@@ -266,7 +266,7 @@ std::string protocol_words(const Protocol& protocol) {
   std::string text =
       fmt::format("protocol {}: windows of {} tokens", protocol.name, grouped(protocol.window));
   if (protocol.name == "second-half") text += ", the second half of each is scored";
-  if (protocol.name == "all") text += ", every token but the first is scored";
+  if (protocol.name == "all") text += ", all of their tokens are scored";
   if (protocol.stride > 0) text += fmt::format(", stride {}", grouped(protocol.stride));
   if (protocol.bos) text += ", the first token of a window replaced by BOS";
   return text;
