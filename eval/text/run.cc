@@ -122,7 +122,7 @@ std::string Group::unit(std::size_t window, std::size_t model) const {
 Status Group::same_ids() const {
   for (const Contestant& model : models_.subspan(1)) {
     STERNA_TRY(const CutText other, cut_text(model, spec_));
-    if (other.ids == text_.ids && other.bos == text_.bos &&
+    if (model.tokenizer == models_.front().tokenizer && other.ids == text_.ids && other.bos == text_.bos &&
         model.model().config().vocab == models_.front().model().config().vocab) {
       continue;
     }

@@ -122,10 +122,9 @@ def the_report_is_whole(folder):
 
 def an_interrupted_run_goes_on(folder):
     file = demo(folder)
-    text = some_text(folder, TEXT * 40)
+    text = some_text(folder, TEXT * 6)
     arguments = [file, "--baseline", harness.DEMO, "--text", text, "--window", "128", "--no-cost", "--report"]
     whole = evaluate_json(*arguments, folder / "whole")
-    # Slowed down to one thread and tokens one by one, and stopped when it has written a few windows.
     command = [STERNA, "eval", *arguments, folder / "parts", "--json"]
     process = subprocess.Popen([str(a) for a in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     journal = folder / "parts" / "journal.jsonl"
@@ -194,8 +193,8 @@ def what_cannot_be_measured_is_one_line(folder):
     bad("text.txt", "fewer than one window of 512", text="too short")
     bad("the text is empty", text="")
     bad("task.jsonl", "empty", task="")
-    bad("task.jsonl", "line 1", task="{\n")
-    bad("task.jsonl", "line 2", "answer",
+    bad("task.jsonl:1", task="{\n")
+    bad("task.jsonl:2", "answer",
         task='{"context": "a", "choices": ["b", "c"], "answer": 0}\n{"context": "a", "choices": ["b", "c"]}\n')
     refused(evaluate(harness.DEMO, "--suite", folder / "none.json"), "none.json", "quick, full")
     refused(evaluate(harness.DEMO, "--suite", "full"), "--data")

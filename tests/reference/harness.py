@@ -55,6 +55,18 @@ def logits(model, prompts, *options, **run_options):
     return [answer["logits"] for answer in answers]
 
 
+def perplexity(model, text, characters, window, bos, folder):
+    """`sterna eval` on the first characters of a text, every token but the first of each window scored: its TextResult as
+    JSON, and the nats of each window."""
+    excerpt = folder / "excerpt.txt"
+    excerpt.write_text(pathlib.Path(text).read_text(encoding="utf-8")[:characters], encoding="utf-8")
+    arguments = [STERNA, "eval", model, "--text", excerpt, "--protocol", "all", "--window", window, "--bos",
+                 "yes" if bos else "no", "--no-cost", "--report", folder / "perplexity", "--json"]
+    result = json.loads(run_well(arguments, timeout=800).stdout)["models"][0]["texts"][0]
+    journal = (folder / "perplexity" / "journal.jsonl").read_text(encoding="utf-8").splitlines()
+    return result, [sum(json.loads(line)["result"]["nll"]) for line in journal]
+
+
 def needs(*paths):
     for path in paths:
         if not os.path.exists(path):

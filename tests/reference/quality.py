@@ -172,11 +172,10 @@ def llama_cpp_scores_as_sterna(folder):
     results = json.loads((out / "quality.json").read_text(encoding="utf-8"))
     reference, quantised, q3, q2 = results["models"]
     text = reference["texts"][0]
-    first = "bos" if text["protocol"]["bos"] else "keep"
-    want = json.loads(harness.run_well([harness.PERPLEXITY, FLOAT_MODEL, TEXT, "--characters", 4000, "--context", 256,
-                                        "--first", first]).stdout)
+    want, windows = harness.perplexity(FLOAT_MODEL, TEXT, 4000, 256, text["protocol"]["bos"], folder)
     check((text["tokens"], text["scored_tokens"]) == (want["tokens"], want["scored_tokens"]), f"{text}, {want}")
-    for ours, theirs in zip(want["nll_per_window"], text["nll_per_window"]):
+    check(len(windows) == len(text["nll_per_window"]), f"{len(windows)} windows")
+    for ours, theirs in zip(windows, text["nll_per_window"]):
         check(abs(theirs / ours - 1) < 1e-3, f"{theirs} nats in llama.cpp, {ours} in Sterna")
     divergence_of_q8 = quantised["texts"][0]["divergence"]
     check(0 < divergence_of_q8["kl"]["value"] < 0.01 and divergence_of_q8["top1"]["value"] > 0.95, f"{divergence_of_q8}")

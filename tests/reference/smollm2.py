@@ -6,7 +6,6 @@ import filecmp
 import json
 import math
 import os
-import pathlib
 
 import harness
 from harness import Skip, check
@@ -83,15 +82,9 @@ def perplexity_of_the_text(folder):
     want = golden()["perplexity"]
     harness.needs(TEXT)
     file = convert(DIRECTORY, folder / "float.gguf", "--float", "--embedding", "keep")
-    text = folder / "excerpt.txt"
-    text.write_text(pathlib.Path(TEXT).read_text(encoding="utf-8")[:want["first_characters"]], encoding="utf-8")
-    out = folder / "report"
-    arguments = [harness.STERNA, "eval", file, "--text", text, "--protocol", "all", "--window", want["context"],
-                 "--bos", "no", "--no-cost", "--report", out, "--json"]
-    got = json.loads(harness.run_well(arguments, timeout=800).stdout)["models"][0]["texts"][0]
+    got, windows = harness.perplexity(file, TEXT, want["first_characters"], want["context"], False, folder)
     for field in ("tokens", "scored_tokens"):
         check(got[field] == want[field], f"{field}: {got[field]}, golden {want[field]}")
-    windows = [sum(json.loads(line)["result"]["nll"]) for line in (out / "journal.jsonl").open(encoding="utf-8")]
     check(len(windows) == want["windows"], f"{len(windows)} windows, golden {want['windows']}")
     for i, (ours, theirs) in enumerate(zip(windows, want["nll_per_window"])):
         check(abs(ours / theirs - 1) < 1e-4, f"window {i}: {ours} nats, golden {theirs}")
