@@ -58,6 +58,7 @@ std::string read_all(int descriptor) {
 Result<std::string> run_self(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "sterna");
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   Pipe pipe;
