@@ -47,7 +47,7 @@ constexpr Case kCases[] = {
     {"winogrande-2-shot", "winogrande.jsonl", "winogrande"},
     {"boolq-1-shot", "boolq.jsonl", "boolq"},
     {"lambada-1-shot", "lambada.jsonl", "lambada"},
-    {"arc_challenge-context-24", "arc_challenge.jsonl", "arc"},
+    {"arc_challenge-context-16", "arc_challenge.jsonl", "arc"},
 };
 
 const json& golden() {
