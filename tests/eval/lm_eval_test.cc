@@ -122,6 +122,9 @@ void compare_result(const TaskResult& result, const json& want) {
   if (want.contains("acc_stderr")) {
     EXPECT_NEAR(result.acc.error, want["acc_stderr"].get<double>(), 1e-12);
   }
+  if (result.acc_norm) {
+    EXPECT_NEAR(result.acc_norm->error, want["acc_norm_stderr"].get<double>(), 1e-12);
+  }
   ASSERT_EQ(result.perplexity.has_value(), want.contains("perplexity"));
   if (result.perplexity) {
     EXPECT_NEAR(result.perplexity->value / want["perplexity"].get<double>(), 1, kTolerance);
