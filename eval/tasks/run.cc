@@ -1,7 +1,10 @@
 #include "eval/tasks/run.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "eval/statistics.h"

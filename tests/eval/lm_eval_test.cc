@@ -47,7 +47,7 @@ constexpr Case kCases[] = {
     {"winogrande-2-shot", "winogrande.jsonl", "winogrande"},
     {"boolq-1-shot", "boolq.jsonl", "boolq"},
     {"lambada-1-shot", "lambada.jsonl", "lambada"},
-    {"arc_challenge-context-24", "arc_challenge.jsonl", "arc"},
+    {"arc_challenge-context-16", "arc_challenge.jsonl", "arc"},
 };
 
 const json& golden() {
@@ -121,6 +121,9 @@ void compare_result(const TaskResult& result, const json& want) {
   EXPECT_NEAR(result.acc.value, want["acc"].get<double>(), 1e-12);
   if (want.contains("acc_stderr")) {
     EXPECT_NEAR(result.acc.error, want["acc_stderr"].get<double>(), 1e-12);
+  }
+  if (result.acc_norm) {
+    EXPECT_NEAR(result.acc_norm->error, want["acc_norm_stderr"].get<double>(), 1e-12);
   }
   ASSERT_EQ(result.perplexity.has_value(), want.contains("perplexity"));
   if (result.perplexity) {
