@@ -50,8 +50,8 @@ class Model {
   [[nodiscard]] const std::string& source() const { return parts_.source; }
   [[nodiscard]] const std::string& where() const { return where_; }
   [[nodiscard]] std::uint64_t weight_bytes() const { return parts_.weight_bytes; }
-  // Tells models apart by their weights: of a file the checksum in its header, else one of the tensors in memory,
-  // which is computed here.
+  // Tells models apart by their weights: of a file the checksum in its header, else one of the tensors in
+  // memory, which is computed here.
   [[nodiscard]] std::uint32_t checksum() const;
   [[nodiscard]] const Result<ChatTemplate>& chat_template() const { return template_; }
 

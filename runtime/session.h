@@ -35,9 +35,9 @@ class Session {
   using LogitsSink = std::function<void(std::size_t index, std::span<const float> logits)>;
   Status append(std::span<const TokenId> ids, const LogitsSink& sink);
 
-  // At most batch() tokens in one step, for whoever looks at several positions at once: the logits of the tokens
-  // from `first` on, [ids.size() - first, vocab], which stay until the next append; none are computed when
-  // first == ids.size().
+  // At most batch() tokens in one step, for whoever looks at several positions at once: the logits of the
+  // tokens from `first` on, [ids.size() - first, vocab], which stay until the next append; none are computed
+  // when first == ids.size().
   Result<std::span<const float>> append_block(std::span<const TokenId> ids, std::size_t first);
 
   [[nodiscard]] std::span<const float> logits() const {

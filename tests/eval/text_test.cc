@@ -187,6 +187,32 @@ TEST(Text, BatchesChangeNothingThatMatters) {
   }
 }
 
+// Every float sum of a session has a fixed order, and so has that of a row: threads change nothing at all.
+TEST(Text, ThreadsChangeNoBit) {
+  std::vector<TextResult> expected;
+  for (const std::size_t threads : {1, 2, 3}) {
+    runtime::ThreadPool pool(threads);
+    std::vector<Contestant> models;
+    for (const unsigned seed : {1U, 2U}) {
+      Contestant c;
+      c.name = fmt::format("model {}", seed);
+      c.is_baseline = models.empty();
+      auto session = runtime::Session::create(load(TinyModel(seed)),
+                                              {.context = 64, .kv = kernels::KvType::f32, .batch = 15},
+                                              testing::test_kernels(), pool);
+      ASSERT_TRUE(session);
+      c.session = *std::move(session);
+      models.push_back(std::move(c));
+    }
+    Journal none;
+    const auto got = run_text(models, spec("all"), {none, pool, nullptr, nullptr});
+    ASSERT_TRUE(got) << got.error().message;
+    if (expected.empty()) expected = *got;
+    for (std::size_t m = 0; m < 2; ++m) EXPECT_EQ((*got)[m].nll.value, expected[m].nll.value) << threads;
+    EXPECT_EQ((*got)[1].divergence->kl.value, expected[1].divergence->kl.value) << threads;
+  }
+}
+
 TEST(Text, AResumedRunGivesTheSameNumbers) {
   const testing::TempDir directory;
   const std::string path = directory.file("journal.jsonl");
