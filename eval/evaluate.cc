@@ -47,6 +47,7 @@ std::string short_name(const std::string& path, std::span<const ModelResult> tak
   const auto is_taken = [&] {
     return std::any_of(taken.begin(), taken.end(), [&](const ModelResult& m) { return m.name == name; });
   };
+  if (is_taken()) name = p.filename().string();  // demo and demo.gguf
   for (int number = 2; is_taken(); ++number) name = fmt::format("{} ({})", stem, number);
   return name;
 }

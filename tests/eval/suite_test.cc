@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include "eval/builtin.h"
+#include "eval/evaluate.h"
+#include "tests/support/engine.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/tiny_model.h"
 
 namespace sterna::eval {
 namespace {
@@ -85,6 +88,23 @@ TEST(Builtin, HasItsTextsWhole) {
   EXPECT_THAT(std::string(*builtin_text("builtin:prompts.txt")), HasSubstr("日本の四季について"));
   EXPECT_FALSE(builtin_text("builtin:none"));
   EXPECT_FALSE(builtin_text("prompts.txt"));
+}
+
+TEST(Identify, NamesAreShortAndUnique) {
+  const testing::TempDir directory;
+  testing::TinyModel().write(directory);
+  const auto model = convert::load_model(directory.path(), {}, testing::test_pool());
+  ASSERT_TRUE(model) << model.error().message;
+  std::vector<ModelResult> models;
+  for (const char* path : {"some/demo", "demo.gguf", "other/demo.gguf", "demo/", "小さい.gguf"}) {
+    models.push_back(identify(**model, path, models.empty(), models));
+  }
+  std::vector<std::string> names;
+  for (const ModelResult& m : models) names.push_back(m.name);
+  EXPECT_THAT(names, ::testing::ElementsAre("demo", "demo.gguf", "demo (2)", "demo (3)", "小さい"));
+  EXPECT_EQ(models[0].kind, "float");
+  EXPECT_EQ(models[0].checksum.size(), 8U);
+  EXPECT_EQ(models[0].tokenizer, models[1].tokenizer);
 }
 
 }  // namespace
