@@ -212,15 +212,13 @@ Status save_baseline(const Options& o, const eval::ModelResult& baseline, eval::
   return eval::save_record(record, o.save_baseline);
 }
 
-std::string record_note(const eval::BaselineRecord& record) {
-  double rest = 0;
-  for (const eval::RecordedText& text : record.texts) rest = std::max(rest, text.rows.mean_rest());
+std::string record_note() {
   return fmt::format(
-      "the baseline is a record of the {} most likely tokens: KL divergences are lower bounds, since the "
-      "other tokens, "
-      "which hold up to {:.1f} % of its probability on average, count as one; perplexities and agreement are "
-      "exact",
-      eval::kRecordTop, 100 * rest);
+      "the baseline is a record: KL is computed from its {} most likely tokens and {} drawn from the others, "
+      "without bias; "
+      "the standard error holds what the draw adds, quantiles are blurred by it; perplexities and agreement "
+      "are exact",
+      eval::kRecordTop, eval::kRecordTail);
 }
 
 Result<eval::Report> measure(const Options& o, Progress& progress) {
@@ -250,7 +248,7 @@ Result<eval::Report> measure(const Options& o, Progress& progress) {
                                 o.save_baseline.empty() ? nullptr : &made};
   STERNA_CHECK(eval::evaluate(field.contestants, suite, surroundings, field.results, record));
   if (record.to != nullptr) STERNA_CHECK(save_baseline(o, field.results.front(), std::move(made)));
-  if (field.record) report.notes.push_back(record_note(*field.record));
+  if (field.record) report.notes.push_back(record_note());
   if (!o.no_cost) STERNA_CHECK(measure_costs(field, report.threads, pool, progress));
   report.models = std::move(field.results);
   return report;

@@ -1,13 +1,16 @@
-// A baseline's distributions, kept for later comparisons: of every scored token the kTop most likely ones
-// with their log-probabilities, and the likelihood of the token that was there.
+// A baseline's distributions, kept for later comparisons: of every scored token the kRecordTop most likely
+// ones and kRecordTail drawn from the others, with their log-probabilities, and the likelihood of the token
+// that was there.
 //
-// A comparison with a record sees the tokens that it does not name as one: KL = sum over the named of p ln(p
-// / q), plus the same of the two rests. By the log-sum inequality that is never more than the true
-// divergence; the report says how much probability the rests hold. Perplexities, top-1 and top-5 agreement
-// are exact.
+// KL(baseline || model) is a sum over the vocabulary of p ln(p / q). That over the named tokens is exact;
+// that over the rest is estimated by (1 - sum of the named p) * mean of ln(p / q) over drawn tokens, where a
+// token is drawn with a probability in proportion to p (systematic sampling in the order of ids, from an
+// offset that depends on the token's number only). So the mean KL has no bias, and its standard error holds
+// what the draw adds; of a single token, and so of quantiles, the value is blurred. Perplexities, top-1 and
+// top-5 agreement are exact.
 //
 // The file is a safetensors file, which other programs read, too: "about" (U8) is JSON, and of text i there
-// are "texts.i.ids" (I32 [tokens, top]), "texts.i.log_p" (F32, the same shape) and "texts.i.nll" (F64
+// are "texts.i.ids" (I32 [tokens, top + tail]), "texts.i.log_p" (F32, the same shape) and "texts.i.nll" (F64
 // [tokens]).
 #pragma once
 
@@ -23,16 +26,17 @@
 namespace sterna::eval {
 
 inline constexpr std::size_t kRecordTop = 64;
+inline constexpr std::size_t kRecordTail = 32;
 
 struct RecordedRows {
-  std::size_t top = kRecordTop;   // fewer only where the vocabulary is smaller
-  std::vector<std::int32_t> ids;  // [tokens, top], most likely first
-  std::vector<float> log_p;       // [tokens, top]
-  std::vector<double> nll;        // [tokens]
+  std::size_t top = kRecordTop;    // fewer only where the vocabulary is smaller;
+  std::size_t tail = kRecordTail;  // then none
+  std::vector<std::int32_t> ids;   // [tokens, top + tail], the most likely first, then the drawn ones
+  std::vector<float> log_p;        // [tokens, top + tail]
+  std::vector<double> nll;         // [tokens]
 
   [[nodiscard]] std::size_t tokens() const { return nll.size(); }
-  // Probability of what is not named, the mean over all tokens.
-  [[nodiscard]] double mean_rest() const;
+  [[nodiscard]] std::size_t width() const { return top + tail; }
 };
 
 struct RecordedText {

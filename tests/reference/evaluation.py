@@ -151,9 +151,10 @@ def a_baseline_can_be_kept(folder):
     later = evaluate_json(file, "--baseline", record, *common)
     exact, kept = (out["models"][1]["texts"][0]["divergence"] for out in (direct, later))
     check(kept["top1"] == exact["top1"] and kept["nll_change"] == exact["nll_change"], "agreement or likelihoods differ")
-    # A record's log-probabilities are float32, at most 2^-20 off between -16 and 0.
-    check(kept["kl"]["value"] <= exact["kl"]["value"] + 2 ** -20, f"{kept['kl']} is no lower bound of {exact['kl']}")
-    check(any("lower bounds" in note for note in later["notes"]), "no note says that it is a bound")
+    # Estimated without bias: within four of its standard errors, which hold what the draw adds.
+    difference = abs(kept["kl"]["value"] - exact["kl"]["value"])
+    check(difference <= 4 * kept["kl"]["error"], f"{kept['kl']} is not {exact['kl']}")
+    check(any("is a record" in note for note in later["notes"]), "no note says what the KL is made of")
 
 
 def different_tokenizers_share_only_bits_per_byte(folder):
