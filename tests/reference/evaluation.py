@@ -115,6 +115,10 @@ def the_report_is_whole(folder):
         cost = model["cost"]
         check(cost["file_bytes"] > 0 and cost["decode"]["value"] > 0 and cost["prefill"]["value"] > 0, f"cost: {cost}")
     base, model = printed["models"]
+    # Memory is that of the model alone, not of the evaluation, which has two models and more logits.
+    alone = json.loads(harness.run_well([STERNA, "bench", file, "-p", "256", "-n", "64", "-r", "3", "-o", "json"]).stdout)
+    ratio = model["cost"]["peak_resident_bytes"] / alone["peak_resident_bytes"]
+    check(0.7 < ratio < 1.3, f"{ratio} times the memory of a run of its own")
     check(1.9 < model["cost"]["bits_per_weight"] < 2.2, f"bits per weight: {model['cost']['bits_per_weight']}")
     table = harness.run_well([STERNA, "eval", file, "--text", some_text(folder), "--window", "128", "--no-cost"]).stdout
     check("perplexity" in table and "demo" in table, table)
