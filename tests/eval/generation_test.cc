@@ -122,18 +122,18 @@ TEST(Needle, LengthsThatDoNotFitAreLeftOut) {
   EXPECT_TRUE((*got)[0].empty());
 }
 
-// A byte a token and 2,048 positions: room for the question and some sentences.
+// A byte a token and 1,024 positions: room for the question and some sentences.
 TEST(Needle, AsksAtEveryLengthAndDepth) {
   TinyModel wide(1);
-  wide.config["max_position_embeddings"] = 2048;
+  wide.config["max_position_embeddings"] = 1024;
   const testing::TempDir directory;
   wide.write(directory);
   auto model = convert::load_model(directory.path(), {}, testing::test_pool());
   ASSERT_TRUE(model);
   std::vector<Contestant> models;
-  models.push_back({"m", "1", "2", false, testing::new_session(*std::move(model), {.context = 2048})});
+  models.push_back({"m", "1", "2", false, testing::new_session(*std::move(model), {.context = 1024})});
   Journal none;
-  const NeedleSpec spec{.lengths = {512, 2048}, .depths = {0, 0.5, 1}, .trials = 2};
+  const NeedleSpec spec{.lengths = {512, 1024}, .depths = {0, 0.5, 1}, .trials = 2};
   const auto got = run_needle(models, spec, {none, testing::test_pool(), nullptr, nullptr});
   ASSERT_TRUE(got) << got.error().message;
   ASSERT_EQ((*got)[0].size(), 6U);
