@@ -81,6 +81,7 @@ struct TaskResult {
   std::string task;
   std::size_t items = 0;
   std::size_t shots = 0;
+  std::size_t left_out = 0;   // items that are not among `items`: an answer is longer than a model's context
   std::size_t truncated = 0;  // items whose context was cut at its beginning to fit
   double chance = 0;          // accuracy of guessing
   Estimate acc;

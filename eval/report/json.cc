@@ -87,6 +87,7 @@ void visit(V& v, TaskResult& t) {
   v("task", t.task);
   v("items", t.items);
   v("shots", t.shots);
+  v("left_out", t.left_out);
   v("truncated", t.truncated);
   v("chance", t.chance);
   v("acc", t.acc);

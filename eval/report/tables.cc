@@ -187,6 +187,9 @@ std::vector<Measure<OfTask>> task_measures() {
                     const auto& test = accuracy_test(*e.task);
                     return test ? grouped(test->only_model) : std::string();
                   }});
+  list.push_back(
+      {column("left out", "items of which an answer is longer than a model's context"),
+       [](const OfTask& e) { return e.task->left_out > 0 ? grouped(e.task->left_out) : std::string(); }});
   list.push_back({column("cut", "items whose context was cut to fit"), [](const OfTask& e) {
                     return e.task->truncated > 0 ? grouped(e.task->truncated) : std::string();
                   }});

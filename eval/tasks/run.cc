@@ -122,6 +122,38 @@ Result<Answers> answers_of(Contestant& model, const Task& task, std::size_t done
   return answers;
 }
 
+// Has every continuation room in the model's context? A token stands for a byte at least, so few need to be
+// encoded.
+Result<bool> fits(const Contestant& model, const Task& task, const Item& item) {
+  const std::size_t context = model.session->context();
+  const std::size_t count = std::max(item.contexts.size(), item.continuations.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    if (item.continuation(i).size() < context) continue;
+    const std::string before = fmt::format("{}{}", task.prefixes[item.prefix], item.context(i));
+    STERNA_TRY(const std::size_t tokens, continuation_tokens(model.model(), before, item.continuation(i)));
+    if (tokens > context) return false;
+  }
+  return true;
+}
+
+// The task without the items that do not fit into every model's context: all answer the same ones.
+Result<Task> fitting(std::span<const Contestant> models, const Task& task) {
+  Task kept = task;
+  kept.items.clear();
+  for (const Item& item : task.items) {
+    bool fits_all = true;
+    for (const Contestant& model : models) {
+      STERNA_TRY(const bool fits_this, fits(model, task, item));
+      fits_all = fits_all && fits_this;
+    }
+    if (fits_all) kept.items.push_back(item);
+  }
+  if (kept.items.empty())
+    return fail("{}: every item has an answer that is longer than a model's context", task.name);
+  kept.chance = chance_of(kept);
+  return kept;
+}
+
 }  // namespace
 
 std::size_t chosen(std::span<const double> log_likelihoods, std::span<const std::size_t> lengths) {
@@ -135,8 +167,9 @@ std::size_t chosen(std::span<const double> log_likelihoods, std::span<const std:
   return best;
 }
 
-Result<std::vector<TaskResult>> run_task(std::span<Contestant> models, const Task& task,
+Result<std::vector<TaskResult>> run_task(std::span<Contestant> models, const Task& whole,
                                          const Surroundings& surroundings) {
+  STERNA_TRY(const Task task, fitting(models, whole));
   const std::size_t total = models.size() * task.items.size();
   std::vector<Answers> answers;
   std::vector<TaskResult> results;
@@ -146,6 +179,7 @@ Result<std::vector<TaskResult>> run_task(std::span<Contestant> models, const Tas
     STERNA_TRY(Answers own, answers_of(model, task, results.size() * task.items.size(), total, surroundings));
     answers.push_back(std::move(own));
     results.push_back(result_of(task, answers.back()));
+    results.back().left_out = whole.items.size() - task.items.size();
     if (results.size() == 1 || !models.front().is_baseline) continue;
     const Answers& baseline = answers.front();
     results.back().acc_test = paired_test(baseline.right, answers.back().right);

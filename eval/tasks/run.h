@@ -22,8 +22,9 @@ namespace sterna::eval {
 //
 // Where the first model is the baseline, the others' acc_test and acc_norm_test compare with it. A model that
 // answered an item already (journal) does not do so again; a unit of the journal is named after the weights,
-// the context's length, task, format, shots and all texts of the item. Errors: "interrupted", an item that
-// does not fit, a journal that cannot be written.
+// the context's length, task, format, shots and all texts of the item. An item with an answer that is longer
+// than the context of one of the models is left out for all (left_out). Errors: "interrupted", no item that
+// fits, a journal that cannot be written.
 Result<std::vector<TaskResult>> run_task(std::span<Contestant> models, const Task& task,
                                          const Surroundings& surroundings);
 

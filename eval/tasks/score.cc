@@ -95,8 +95,7 @@ Result<Request> encode_request(const runtime::Model& model, std::string_view con
   const std::size_t scored = parts.continuation.size();
   if (scored == 0) return fail("the continuation '{}' adds no token to its context", continuation);
   if (scored > context_size) {
-    return fail("a continuation of {} tokens does not fit into a context of {}: use a larger one (-c)",
-                scored, context_size);
+    return fail("a continuation of {} tokens does not fit into a context of {}", scored, context_size);
   }
   Request request;
   request.target = parts.continuation;
@@ -108,6 +107,12 @@ Result<Request> encode_request(const runtime::Model& model, std::string_view con
     request.truncated = true;
   }
   return request;
+}
+
+Result<std::size_t> continuation_tokens(const runtime::Model& model, std::string_view context,
+                                        std::string_view continuation) {
+  STERNA_TRY(const Split parts, split(model, context, continuation));
+  return parts.continuation.size();
 }
 
 Result<std::vector<Request>> Scorer::requests_of(const Task& task, const Item& item) {

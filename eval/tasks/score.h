@@ -35,6 +35,10 @@ struct Request {
 Result<Request> encode_request(const runtime::Model& model, std::string_view context,
                                std::string_view continuation, std::size_t context_size);
 
+// How many tokens the continuation has, as encode_request() splits them.
+Result<std::size_t> continuation_tokens(const runtime::Model& model, std::string_view context,
+                                        std::string_view continuation);
+
 // One number for each of an item's continuations.
 struct ItemScore {
   std::vector<double> log_likelihoods;  // nats, sums over tokens

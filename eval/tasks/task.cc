@@ -68,14 +68,14 @@ Status add_prefixes(std::span<const Item> sources, const TaskSpec& spec, Task& t
   return {};
 }
 
+}  // namespace
+
 double chance_of(const Task& task) {
   if (task.greedy_target) return 0;
   double sum = 0;
   for (const Item& item : task.items) sum += 1 / static_cast<double>(item.choices());
   return sum / static_cast<double>(task.items.size());
 }
-
-}  // namespace
 
 Result<Task> load_task(const TaskSpec& spec) {
   STERNA_TRY(Items data, read_items(spec.file, spec.format));

@@ -57,6 +57,9 @@ struct Task {
   std::vector<Item> items;            // at least one
 };
 
+// Accuracy of guessing: the mean of 1 / choices; 0 with a target.
+double chance_of(const Task& task);
+
 // Errors name file, line and field: a file that cannot be read, no row, rows of an unknown form, a row
 // without an answer, fewer examples than were asked for.
 Result<Task> load_task(const TaskSpec& spec);

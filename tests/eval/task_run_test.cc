@@ -191,5 +191,29 @@ TEST(RunTask, CutContextsAreCounted) {
   EXPECT_THAT(results_of(models, *task, none)[0].truncated, 1);
 }
 
+// One answer of 100 tokens and a context of 64.
+TEST(RunTask, ItemsThatDoNotFitAreLeftOut) {
+  const TempDir directory;
+  const std::string fits = R"({"context": "a", "choices": ["b", "c", "d"], "answer": 1})";
+  const std::string long_answer =
+      R"({"context": "a", "choices": [")" + std::string(100, 'b') + R"(", "c"], "answer": 1})";
+  directory.write("rows.jsonl", long_answer + "\n" + fits + "\n" + long_answer + "\n" + fits + "\n");
+  directory.write("long.jsonl", long_answer + "\n");
+  const auto task = load_task({.file = directory.file("rows.jsonl")});
+  ASSERT_TRUE(task);
+  auto models = two_models();
+  Journal none;
+  const auto results = results_of(models, *task, none);
+  for (const TaskResult& result : results) {
+    EXPECT_EQ(result.items, 2U);
+    EXPECT_EQ(result.left_out, 2U);
+    EXPECT_DOUBLE_EQ(result.chance, 1.0 / 3);
+  }
+  const auto all_long = load_task({.file = directory.file("long.jsonl")});
+  ASSERT_TRUE(all_long);
+  EXPECT_THAT(run_task(models, *all_long, quiet(none)).error().message,
+              ::testing::HasSubstr("long: every item has an answer that is longer than a model's context"));
+}
+
 }  // namespace
 }  // namespace sterna::eval
