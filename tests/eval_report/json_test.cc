@@ -42,7 +42,7 @@ TEST(ReportJson, HasAsManyFieldsAsTheStructs) {
   EXPECT_EQ(model["texts"][0].size(), 9U);
   EXPECT_EQ(model["texts"][0]["divergence"].size(), 10U);
   EXPECT_EQ(model["texts"][0]["divergence"]["by_position"][0].size(), 6U);
-  EXPECT_EQ(model["tasks"][0].size(), 10U);
+  EXPECT_EQ(model["tasks"][0].size(), 11U);
   EXPECT_EQ(model["tasks"][0]["acc_test"].size(), 4U);
   EXPECT_EQ(model["generations"][0].size(), 9U);
   EXPECT_EQ(model["generations"][0]["answers"][0].size(), 6U);
