@@ -56,10 +56,10 @@ const json& golden() {
   return all;
 }
 
-// The 40 first items of the large files; STERNA_EVAL_ITEMS=200 compares all that the golden file has.
+// The 15 first items of the large files; STERNA_EVAL_ITEMS=200 compares all that the golden file has.
 std::size_t item_limit() {
   const char* items = std::getenv("STERNA_EVAL_ITEMS");
-  return items == nullptr ? 40 : static_cast<std::size_t>(std::strtoul(items, nullptr, 10));
+  return items == nullptr ? 15 : static_cast<std::size_t>(std::strtoul(items, nullptr, 10));
 }
 
 std::shared_ptr<const runtime::Model> smollm2(const char* directory) {
