@@ -66,6 +66,13 @@ Result<Block> append(Contestant& model, std::span<const TokenId> ids, std::size_
   return block;
 }
 
+// Names a text and how it is cut, in the journal and in records.
+std::string key_of(const CutText& text, const TextSpec& spec) {
+  return fmt::format("text {:08x}{} {} {}/{}{}", runtime::crc32_of(std::as_bytes(std::span(spec.content))),
+                     spec.parse_special ? " special" : "", text.protocol.name, text.protocol.window,
+                     text.protocol.stride, text.bos ? fmt::format(" after {}", *text.bos) : "");
+}
+
 // Models that see the same windows: a baseline and what is compared with it, or one model alone or with a
 // record.
 class Group {
@@ -84,7 +91,6 @@ class Group {
   std::vector<TextResult> results(bool with_record) const;
 
  private:
-  [[nodiscard]] std::string key() const;  // of text and protocol
   [[nodiscard]] std::string unit(std::size_t window, std::size_t model) const;
   Status same_ids() const;
   Status find_record();
@@ -98,6 +104,7 @@ class Group {
   const TextRecord& record_;
   bool compares_;  // the first model is the baseline
   CutText text_;
+  std::string key_;                         // of text and protocol
   const RecordedRows* recorded_ = nullptr;  // what record_.from has of this text
   RecordedRows rows_;                       // what goes into record_.to
   std::vector<TokenScores> scores_;
@@ -105,18 +112,12 @@ class Group {
   std::uint64_t scored_bytes_ = 0;
 };
 
-std::string Group::key() const {
-  return fmt::format("text {:08x}{} {} {}/{}{}", runtime::crc32_of(std::as_bytes(std::span(spec_.content))),
-                     spec_.parse_special ? " special" : "", text_.protocol.name, text_.protocol.window,
-                     text_.protocol.stride, text_.bos ? fmt::format(" after {}", *text_.bos) : "");
-}
-
 // Everything that the scores depend on, but for the settings of the whole journal.
 std::string Group::unit(std::size_t window, std::size_t model) const {
   std::string against = "nothing";
   if (compares_ && model != 0) against = models_.front().checksum;
   if (recorded_ != nullptr) against = fmt::format("a record of {}", record_.from->checksum);
-  return fmt::format("{} window {} of {} against {}", key(), window, models_[model].checksum, against);
+  return fmt::format("{} window {} of {} against {}", key_, window, models_[model].checksum, against);
 }
 
 Status Group::same_ids() const {
@@ -142,7 +143,7 @@ Status Group::find_record() {
     return fail("{}: its tokenizer differs from that of the recorded baseline {}", model.name,
                 record_.from->name);
   }
-  const RecordedText* found = record_.from->find(key());
+  const RecordedText* found = record_.from->find(key_);
   std::size_t scored = 0;
   for (const Window& w : text_.windows) scored += w.count - w.first_scored;
   if (found == nullptr || found->rows.tokens() < scored) {
@@ -219,6 +220,7 @@ Result<std::vector<TokenScores>> Group::window_scores(std::size_t index) {
 
 Status Group::run(std::size_t done_before, std::size_t groups) {
   STERNA_TRY(text_, cut_text(models_.front(), spec_));
+  key_ = key_of(text_, spec_);
   STERNA_CHECK(same_ids());
   STERNA_CHECK(find_record());
   scores_.resize(models_.size());
@@ -232,7 +234,7 @@ Status Group::run(std::size_t done_before, std::size_t groups) {
     for (std::size_t p = w.first_scored; p < w.count; ++p) positions_.push_back(p);
     scored_bytes_ += bytes[w.begin + w.count] - bytes[w.begin + w.first_scored];
   }
-  if (record_.to != nullptr && compares_) record_.to->texts.push_back({key(), std::move(rows_)});
+  if (record_.to != nullptr && compares_) record_.to->texts.push_back({key_, std::move(rows_)});
   return {};
 }
 
