@@ -80,6 +80,13 @@ ModelResult identify(const BaselineRecord& record, const std::string& path) {
 Status evaluate(std::span<Contestant> contestants, const Suite& suite, const Surroundings& s,
                 std::span<ModelResult> all, const TextRecord& record) {
   const std::span<ModelResult> models = all.last(contestants.size());
+  // A task that cannot be read must not end hours of texts.
+  std::vector<Task> tasks;
+  tasks.reserve(suite.tasks.size());
+  for (const TaskSpec& spec : suite.tasks) {
+    STERNA_TRY(Task task, load_task(spec));
+    tasks.push_back(std::move(task));
+  }
   for (const TextSpec& text : suite.texts) {
     for (const Contestant& c : contestants) {
       if (text.protocol.window <= c.session->context()) continue;
@@ -91,8 +98,7 @@ Status evaluate(std::span<Contestant> contestants, const Suite& suite, const Sur
     STERNA_TRY(auto results, run_text(contestants, text, s, record));
     for (std::size_t m = 0; m < all.size(); ++m) all[m].texts.push_back(std::move(results[m]));
   }
-  for (const TaskSpec& spec : suite.tasks) {
-    STERNA_TRY(const Task task, load_task(spec));
+  for (const Task& task : tasks) {
     STERNA_TRY(auto results, run_task(contestants, task, s));
     for (std::size_t m = 0; m < models.size(); ++m) models[m].tasks.push_back(std::move(results[m]));
   }
