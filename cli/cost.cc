@@ -14,6 +14,7 @@
 #include <system_error>
 #include <vector>
 
+#include "cli/conversion.h"
 #include "cli/terminal.h"
 #include "convert/inspect.h"
 
@@ -109,11 +110,8 @@ Status add_sizes(const std::string& model, runtime::ThreadPool& pool, eval::Cost
     weights += t.weights;
     bytes += t.bytes;
   }
-  const auto bits = [](std::uint64_t b, std::uint64_t w) {
-    return w == 0 ? 0.0 : 8 * static_cast<double>(b) / static_cast<double>(w);
-  };
-  cost.bits_per_weight = bits(bytes, weights);
-  cost.bits_per_weight_whole = bits(all_bytes, all_weights);
+  cost.bits_per_weight = bits_per_weight(bytes, weights);
+  cost.bits_per_weight_whole = bits_per_weight(all_bytes, all_weights);
   return {};
 }
 

@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "cli/commands.h"
+#include "cli/conversion.h"
 #include "cli/cost.h"
 #include "cli/engine.h"
 #include "cli/terminal.h"
@@ -282,8 +283,7 @@ int run(Options& o) {
     print_note(fmt::format("{}: report.html, report.md, report.json", o.report));
   }
   if (o.json) {
-    fmt::print("{}\n", eval::report::to_json(*report).dump(2, ' ', false,
-                                                           nlohmann::ordered_json::error_handler_t::replace));
+    print_json(eval::report::to_json(*report));
   } else {
     fmt::print("{}", eval::report::terminal_text(*report));
   }
