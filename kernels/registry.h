@@ -19,6 +19,7 @@
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rope/rope.h"
 #include "kernels/screen/screen.h"
+#include "kernels/softmax/softmax.h"
 #include "kernels/split_row/split_row.h"
 #include "kernels/ternary_matmul/ternary_matmul.h"
 #include "kernels/views.h"

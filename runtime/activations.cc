@@ -1,44 +1,13 @@
 #include "runtime/activations.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numbers>
 
 #include "kernels/attention/attention.h"
 #include "kernels/screen/screen.h"
 #include "runtime/dense_rows.h"
+#include "runtime/rotary.h"
 
 namespace sterna::runtime {
-namespace {
-
-// Radians per position of each pair. transformers computes theta^(2i/d) and its inverse in float32; so do we,
-// or long contexts would drift apart by position * 2^-24. llama3: Meta's rule as transformers has it
-// (modeling_rope_utils).
-void fill_frequencies(const ModelConfig& config, std::span<float> out) {
-  const RopeConfig& rope = config.rope;
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    const float exponent = static_cast<float>(2 * i) / static_cast<float>(config.head_dim);
-    float f = 1.0F / static_cast<float>(std::pow(rope.theta, static_cast<double>(exponent)));
-    const auto factor = static_cast<float>(rope.factor);
-    if (rope.scaling == RopeScaling::linear) f /= factor;
-    if (rope.scaling == RopeScaling::llama3) {
-      const auto original = static_cast<float>(rope.original_context);
-      const auto low = static_cast<float>(rope.low_frequency_factor);
-      const auto high = static_cast<float>(rope.high_frequency_factor);
-      const float wavelength = 2.0F * std::numbers::pi_v<float> / f;
-      if (wavelength > original / low) {
-        f /= factor;
-      } else if (wavelength >= original / high) {
-        const float smooth = (original / wavelength - low) / (high - low);
-        f = (1.0F - smooth) * f / factor + smooth * f;
-      }
-    }
-    out[i] = f;
-  }
-}
-
-}  // namespace
-
 Result<Activations> Activations::create(const ModelConfig& c, std::size_t batch, std::size_t context,
                                         std::size_t threads) {
   Activations a;
@@ -80,7 +49,7 @@ Result<Activations> Activations::create(const ModelConfig& c, std::size_t batch,
   STERNA_TRY(a.sums, AlignedBuffer<std::int32_t>::create(
                          batch * (kernels::round_up(widest, kernels::kGroupColumns) / kernels::kGroupColumns),
                          "activations"));
-  fill_frequencies(c, a.frequencies.span());
+  fill_rotary_frequencies(c, a.frequencies.span());
   return a;
 }
 

@@ -1,10 +1,10 @@
 #include "runtime/forward.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "runtime/attention.h"
 #include "runtime/linear.h"
+#include "runtime/rotary.h"
 #include "runtime/top_rows.h"
 
 namespace sterna::runtime {
@@ -73,12 +73,8 @@ Status embed(ForwardContext& c, std::span<const TokenId> ids, std::size_t positi
     c.kernels.dense_row(view, 0, c.act.x.data() + t * n);
   }
   for_tokens(c, ids.size(), [&](std::size_t t) {
-    for (std::size_t i = 0; i < pairs; ++i) {
-      // The angle in float32, as the reference has it; its sine and cosine as exact as a float can hold.
-      const float angle = static_cast<float>(position + t) * c.act.frequencies.data()[i];
-      c.act.cos.data()[t * pairs + i] = static_cast<float>(std::cos(static_cast<double>(angle)));
-      c.act.sin.data()[t * pairs + i] = static_cast<float>(std::sin(static_cast<double>(angle)));
-    }
+    fill_rotary_row(c.act.frequencies.span(), position + t, c.act.cos.data() + t * pairs,
+                    c.act.sin.data() + t * pairs);
   });
   return {};
 }

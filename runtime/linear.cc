@@ -1,29 +1,15 @@
 #include "runtime/linear.h"
 
-#include <cblas.h>
-
 #include <algorithm>
 #include <mutex>
+
+#include "runtime/blas.h"
 
 namespace sterna::runtime {
 namespace {
 
 // From this many tokens on OpenBLAS's blocking pays for the copy of non-float weights.
 constexpr std::size_t kBlasTokens = 16;
-
-// Rows are shared out between our own threads; OpenBLAS must not start threads below them.
-void single_threaded_blas() {
-  static std::once_flag once;
-  std::call_once(once, [] { openblas_set_num_threads(1); });
-}
-
-void gemm(const float* w, std::size_t rows, const float* x, std::size_t tokens, std::size_t columns, float* y,
-          std::size_t y_stride) {
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, static_cast<blasint>(tokens),
-              static_cast<blasint>(rows), static_cast<blasint>(columns), 1.0F, x,
-              static_cast<blasint>(columns), w, static_cast<blasint>(columns), 0.0F, y,
-              static_cast<blasint>(y_stride));
-}
 
 // y[token * y_stride + row] for the rows [begin, end) of w. Float copies for BLAS are made of kBlasRows rows
 // counted from `begin`, also where no copy is needed: BLAS's order of additions may depend on a product's
@@ -35,7 +21,6 @@ void dense_rows(const kernels::Kernels& kernels, Activations& scratch, const ker
     kernels.dense_matmul(w, x, tokens, w.columns, begin, end, y, y_stride);
     return;
   }
-  single_threaded_blas();
   float* copy = scratch.worker_copy(worker);
   for (std::size_t row = begin; row < end; row += Activations::kBlasRows) {
     const std::size_t rows = std::min(Activations::kBlasRows, end - row);
@@ -44,7 +29,8 @@ void dense_rows(const kernels::Kernels& kernels, Activations& scratch, const ker
       for (std::size_t i = 0; i < rows; ++i) kernels.dense_row(w, row + i, copy + i * w.columns);
       floats = copy;
     }
-    gemm(floats, rows, x, tokens, w.columns, y + row, y_stride);
+    blas::multiply(tokens, rows, w.columns, 1.0F, {x, w.columns}, {floats, w.columns, blas::Form::transposed},
+                   0.0F, y + row, y_stride);
   }
 }
 
