@@ -40,12 +40,10 @@ std::vector<double> permuted(std::span<const float> h, const std::vector<std::ui
   const std::size_t n = order.size();
   std::vector<double> out(n * n);
   for (std::size_t r = 0; r < n; ++r) {
-    for (std::size_t c = 0; c < n; ++c)
-      out[r * n + c] = static_cast<double>(h[order[r] * n + order[c]]);
+    for (std::size_t c = 0; c < n; ++c) out[r * n + c] = static_cast<double>(h[order[r] * n + order[c]]);
   }
   return out;
 }
-
 
 bool try_factor(std::span<const float> h, double added, Factor& f) {
   const std::size_t n = f.columns;
@@ -73,7 +71,7 @@ bool try_factor(std::span<const float> h, double added, Factor& f) {
 
 }  // namespace
 
-Result<Factor> factorise(std::span<const float> h, std::size_t columns, double damping) {
+Result<Factor> factorise(std::span<const float> h, std::size_t columns, bool act_order, double damping) {
   assert(h.size() == columns * columns && columns > 0);
   runtime::blas::use_one_thread();
   Factor f;
@@ -81,7 +79,10 @@ Result<Factor> factorise(std::span<const float> h, std::size_t columns, double d
   f.order.resize(columns);
   std::iota(f.order.begin(), f.order.end(), 0U);
   const auto diagonal = [&](std::uint32_t i) { return h[std::size_t{i} * columns + i]; };
-  std::ranges::stable_sort(f.order, [&](std::uint32_t a, std::uint32_t b) { return diagonal(a) > diagonal(b); });
+  if (act_order) {
+    std::ranges::stable_sort(f.order,
+                             [&](std::uint32_t a, std::uint32_t b) { return diagonal(a) > diagonal(b); });
+  }
   double mean = 0.0;
   for (std::uint32_t i = 0; i < columns; ++i) mean += static_cast<double>(diagonal(i));
   mean /= static_cast<double>(columns);

@@ -23,6 +23,8 @@ inline constexpr double kDamping = 0.01;
 
 // h [n, n] symmetric and finite. Damping is multiplied by 10 until Hd can be factorised; a matrix of zeros
 // counts as the identity. An error only if that does not help, which no finite matrix does.
-Result<Factor> factorise(std::span<const float> h, std::size_t columns, double damping = kDamping);
+// Without act_order the columns stay in their order.
+Result<Factor> factorise(std::span<const float> h, std::size_t columns, bool act_order = true,
+                         double damping = kDamping);
 
 }  // namespace sterna::convert

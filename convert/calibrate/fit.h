@@ -8,13 +8,13 @@
 //   2. Steps by a search over a grid, weighted by diag Hd.
 //   3. GPTQ (Frantar et al. 2022, arXiv 2210.17323, algorithm 1) in the order of falling diag H, with steps
 //      that belong to stored groups of 128 columns.
-//   4. Rounds of coordinate descent over the integers (as QuantEase, Behdin et al. 2023, arXiv 2309.01885, and
+//   4. Rounds of coordinate descent over the integers (as QuantEase, Behdin et al. 2023, arXiv 2309.01885,
+//   and
 //      CDQuant do it), each followed by the best steps for these integers: a linear system per row.
 #pragma once
 
 #include <cstddef>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "convert/calibrate/factor.h"
@@ -25,16 +25,15 @@
 namespace sterna::convert {
 
 struct FitOptions {
-  double alpha = 0.5;           // share of the error of the inputs that is made good
-  double beta = 0.5;            // share of the drift of the residual stream
-  bool act_order = true;        // GPTQ in the order of falling diag H
-  bool feedback = true;         // GPTQ at all; else integers are rounded
+  double alpha = 0.5;     // share of the error of the inputs that is made good
+  double beta = 0.5;      // share of the drift of the residual stream
+  bool act_order = true;  // GPTQ in the order of falling diag H
+  bool feedback = true;   // GPTQ at all; else integers are rounded
   std::size_t descent_rounds = 2;
 };
 
 // One matrix [rows, columns] of a family, in the rotated basis.
 struct FitTask {
-  std::string name;  // for messages
   std::span<const float> weight;
   std::size_t rows = 0;
   std::size_t planes = 1;
@@ -42,10 +41,10 @@ struct FitTask {
 };
 
 struct Fitted {
-  LevelMatrix matrix;              // with the scales that the file will hold
-  double loss = 0.0;               // sum over rows of e H e^T against the original weights, with the undamped H
-  double signal = 0.0;             // sum over rows of w H w^T
-  std::size_t plain_rows = 0;      // rows where plain rounding was better and was taken
+  LevelMatrix matrix;          // with the scales that the file will hold
+  double loss = 0.0;           // sum over rows of e H e^T against the original weights, with the undamped H
+  double signal = 0.0;         // sum over rows of w H w^T
+  std::size_t plain_rows = 0;  // rows where plain rounding was better and was taken
 };
 
 // All matrices of a family. The same bits at any number of threads.

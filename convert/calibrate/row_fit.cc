@@ -238,7 +238,8 @@ void RowFit::descend(Candidate& c) const {
         for (std::size_t i = 0; i < rows_; ++i) y[i] -= factor * m[i];
       }
     }
-    const auto apply = [&](std::size_t from, std::size_t to) {  // r[from..to) -= Hd[begin..end, from..to)^T moved
+    const auto apply = [&](std::size_t from,
+                           std::size_t to) {  // r[from..to) -= Hd[begin..end, from..to)^T moved
       if (from == to) return;
       blas::multiply(to - from, rows_, end - begin, -1.0F,
                      {factor_.damped.data() + begin * n_ + from, n_, blas::Form::transposed},
@@ -323,8 +324,7 @@ RowLoss row_loss(const FitTask& task, std::size_t first_row, const LevelMatrix& 
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t j = 0; j < n; ++j) {
       const float s = fitted.scales[(first_row + r) * fitted.groups() + j / kGroupColumns];
-      error[r * n + j] =
-          w[r * n + j] - s * static_cast<float>(fitted.levels[(first_row + r) * n + j]);
+      error[r * n + j] = w[r * n + j] - s * static_cast<float>(fitted.levels[(first_row + r) * n + j]);
     }
   }
   std::vector<float> product(rows * n);

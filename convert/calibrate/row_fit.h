@@ -26,13 +26,13 @@ class RowFit {
     std::vector<float> scales;  // [rows, groups]
   };
 
-  void propagate_errors();                 // step 1
-  void search_scales(Candidate& c, const std::vector<float>& w) const;    // step 2
+  void propagate_errors();                                              // step 1
+  void search_scales(Candidate& c, const std::vector<float>& w) const;  // step 2
   void round_to_nearest(Candidate& c, const std::vector<float>& w) const;
-  void feed_errors_back(Candidate& c) const;            // step 3, GPTQ
-  void descend(Candidate& c) const;                     // step 4: one round over the integers
-  void refit_scales(Candidate& c) const;                // step 4: the steps
-  void keep_better(const Candidate& plain);             // per row
+  void feed_errors_back(Candidate& c) const;                            // step 3, GPTQ
+  void descend(Candidate& c) const;                                     // step 4: one round over the integers
+  void refit_scales(Candidate& c) const;                                // step 4: the steps
+  void keep_better(const Candidate& plain);                             // per row
   [[nodiscard]] std::vector<float> residual(const Candidate& c) const;  // (w - s q) Hd
   [[nodiscard]] double loss(const Candidate& c, const std::vector<float>& residual, std::size_t row) const;
   [[nodiscard]] float scale(const Candidate& c, std::size_t row, std::size_t column) const;
@@ -58,7 +58,8 @@ struct RowLoss {
   double signal = 0.0;
 };
 
-// Of up to RowFit::kRows rows: sums of e H e^T and w H w^T, e = w - s q with the original w and the undamped H.
+// Of up to RowFit::kRows rows: sums of e H e^T and w H w^T, e = w - s q with the original w and the undamped
+// H.
 RowLoss row_loss(const FitTask& task, std::size_t first_row, const LevelMatrix& fitted,
                  const Moments& moments);
 
