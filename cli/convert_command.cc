@@ -7,6 +7,7 @@
 
 #include "cli/commands.h"
 #include "cli/conversion.h"
+#include "cli/engine.h"
 #include "cli/terminal.h"
 #include "convert/convert.h"
 #include "runtime/storage.h"
@@ -19,6 +20,9 @@ struct Options : ConversionOptions {
   bool keep_float = false;
   std::string embedding = "int8";
   std::string storage = "fast";
+  bool calibrate = false;
+  bool no_rotation = false;
+  convert::CalibrationOptions calibration;
 };
 
 nlohmann::ordered_json summary(const Options& o, const convert::ConvertReport& r, double seconds) {
@@ -59,6 +63,19 @@ int run(const Options& o) {
                       : o.embedding == "bf16" ? convert::EmbeddingForm::bf16
                                               : convert::EmbeddingForm::int8;
   options.storage = runtime::storage_named(o.storage);
+  if (o.calibrate) {
+    const auto table = choose_kernels();
+    if (!table) return print_error(table.error().message);
+    options.calibration = {o.calibration, *table, [](const convert::CalibratedLayer& l) {
+                             if (l.fitted == nullptr) return;
+                             std::string line;
+                             for (const auto& f : l.fitted->linears)
+                               line += fmt::format(" {:.4f}", f.relative_error);
+                             print_note(fmt::format("layer {:3}/{}{}  {:.1f} s", l.layer + 1, l.layers, line,
+                                                    l.fitted->seconds));
+                           }};
+    options.calibration->options.rotate = !o.no_rotation;
+  }
   Conversion conversion(o);
   const auto report = convert::convert_directory(o.source, o.output, options, conversion.pool(),
                                                  conversion.progress(), interrupted);
@@ -89,6 +106,22 @@ Command add_convert(CLI::App& app) {
           ->check(CLI::Range(1, 3));
   app.add_flag("--float", options->keep_float, "float models: keep the linear layers as stored")
       ->excludes(planes);
+  convert::CalibrationOptions& c = options->calibration;
+  app.add_option(
+         "--calibrate", c.text.files,
+         "fit the planes to these texts (text, or JSONL with a field \"text\"); none: a mixed text that "
+         "comes with the program")
+      ->expected(0, -1);
+  app.add_option("--tokens", c.text.tokens, "tokens of the text that are used")->capture_default_str();
+  app.add_option("--seed", c.text.seed, "which of its windows these are")->capture_default_str();
+  app.add_flag("--resume", c.resume, "go on with a calibration that was stopped");
+  const auto* const group = "Steps of the calibration, for measuring what each is worth";
+  app.add_flag("--no-rotation", options->no_rotation, "leave inputs as they are")->group(group);
+  app.add_option("--alpha", c.fit.alpha, "share of the inputs' error that is made good")->group(group);
+  app.add_option("--beta", c.fit.beta, "share of the residual stream's drift that is made good")
+      ->group(group);
+  app.add_option("--descent", c.fit.descent_rounds, "rounds of coordinate descent")->group(group);
+  app.add_option("--window", c.window, "tokens of a window")->group(group);
   app.add_option("--embedding", options->embedding,
                  "embedding and head: int8 (a scale per row, the default), bf16, or keep (as stored)")
       ->check(CLI::IsMember({"keep", "bf16", "int8"}));
@@ -103,7 +136,11 @@ Command add_convert(CLI::App& app) {
       "Checkpoints that were trained ternary are packed exactly. Float checkpoints are fitted with trit "
       "planes,\n"
       "data-free: W ~ s (T1 + T2/3 + T3/9), one scale per row and 128 columns.");
-  return [options] { return run(*options); };
+  CLI::Option* calibrate = app.get_option("--calibrate");
+  return [options, calibrate] {
+    options->calibrate = calibrate->count() > 0;
+    return run(*options);
+  };
 }
 
 }  // namespace sterna::cli

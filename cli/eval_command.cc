@@ -40,6 +40,7 @@ struct Options {
   std::size_t max_windows = 0;
   std::string bos = "auto";
   bool parse_special = false;
+  bool seen_text = false;
   std::size_t limit = 0;
   std::size_t shots = 0;
   std::string kv = "f32";
@@ -115,6 +116,7 @@ Result<eval::Suite> suite_of(const Options& o) {
     STERNA_TRY(suite, eval::load_suite(o.suite.empty() ? "quick" : o.suite, o.data));
   }
   for (const std::string& file : o.texts) STERNA_CHECK(add_text(o, file, suite));
+  for (eval::TextSpec& text : suite.texts) text.seen = text.seen || o.seen_text;
   for (const std::string& task : o.tasks) suite.tasks.push_back(task_of(o, task));
   return suite;
 }
@@ -310,6 +312,7 @@ void add_text_options(CLI::App& app, Options& o) {
       ->check(CLI::IsMember({"auto", "yes", "no"}))
       ->capture_default_str();
   app.add_flag("--parse-special", o.parse_special, "special tokens spelled out in the text are those tokens");
+  app.add_flag("--seen-text", o.seen_text, "measure texts that a model was calibrated on, too");
 }
 
 }  // namespace

@@ -81,6 +81,12 @@ void GgufHeader::add(std::string_view key, std::span<const std::int32_t> values)
   ++key_count_;
 }
 
+void GgufHeader::add(std::string_view key, std::span<const std::uint32_t> values) {
+  put_array(keys_, key, GgufType::u32, values.size());
+  for (const std::uint32_t value : values) put(keys_, value);
+  ++key_count_;
+}
+
 void GgufHeader::add(std::string_view key, std::span<const float> values) {
   put_array(keys_, key, GgufType::f32, values.size());
   for (const float value : values) put(keys_, value);

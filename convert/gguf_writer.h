@@ -19,6 +19,7 @@ class GgufHeader {
   void add(std::string_view key, std::string_view value);
   void add(std::string_view key, std::span<const std::string> values);
   void add(std::string_view key, std::span<const std::int32_t> values);
+  void add(std::string_view key, std::span<const std::uint32_t> values);
   void add(std::string_view key, std::span<const float> values);
 
   // dimensions: fastest first; offset: from the start of the tensor data.

@@ -137,6 +137,10 @@ std::vector<std::byte> ModelHeader::bytes(const std::vector<TensorDescriptor>& d
   HeaderConfig config(header);
   runtime::visit_config(config_, config);
   header.add(key::source, std::string_view(source_));
+  if (!calibration_.text.empty()) {
+    header.add(key::calibration, std::string_view(calibration_.text));
+    header.add(key::fingerprints, calibration_.fingerprints);
+  }
   if (origin_ != 0) header.add(key::origin, origin_);
   std::vector<std::string> lines;
   lines.reserve(descriptors.size());

@@ -25,6 +25,7 @@ class ModelHeader {
                                     const std::string& where);
 
   [[nodiscard]] const std::string& source() const { return source_; }
+  void set_calibration(runtime::Calibration calibration) { calibration_ = std::move(calibration); }
   void set_origin(std::uint32_t checksum) { origin_ = checksum; }  // of a repacked copy
 
   // Metadata and tensor infos up to the start of the tensor data, without the checksum; offsets count from
@@ -41,6 +42,7 @@ class ModelHeader {
   runtime::TextParts text_;
   std::vector<std::int32_t> token_types_;
   std::string source_;
+  runtime::Calibration calibration_;
   std::uint32_t origin_ = 0;
 };
 

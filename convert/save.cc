@@ -93,6 +93,7 @@ Result<std::uint64_t> save_model(const runtime::Model::Parts& parts, const std::
   STERNA_TRY(ModelHeader header,
              ModelHeader::create(parts.config, parts.text, parts.source, parts.config.name));
   header.set_origin(parts.origin);
+  header.set_calibration(parts.calibration);
   std::vector<SavedTensor> tensors;
   std::vector<TensorDescriptor> descriptors;
   std::vector<std::uint64_t> offsets;

@@ -127,6 +127,7 @@ Status add_text(const json& object, const std::string& where, Source& s) {
   STERNA_CHECK(fields.read("stride", spec.protocol.stride));
   STERNA_CHECK(fields.read("max_windows", spec.max_windows));
   STERNA_CHECK(fields.read("parse_special", spec.parse_special));
+  STERNA_CHECK(fields.read("seen", spec.seen));
   bool bos = false;
   STERNA_CHECK(fields.read("bos", bos));
   if (object.contains("bos")) spec.bos = bos;

@@ -28,7 +28,9 @@ inline constexpr std::string_view version = "sterna.format_version";  // u32
 inline constexpr std::string_view tensors = "sterna.tensors";         // [string], a descriptor each
 inline constexpr std::string_view source = "sterna.source";         // how the weights came about, for people
 inline constexpr std::string_view origin = "sterna.repacked_from";  // u32, the checksum of another file
-inline constexpr std::string_view stop_tokens = "sterna.stop_tokens";  // [i32]
+inline constexpr std::string_view calibration = "sterna.calibration.text";           // its name, for people
+inline constexpr std::string_view fingerprints = "sterna.calibration.fingerprints";  // [u32], fingerprints.h
+inline constexpr std::string_view stop_tokens = "sterna.stop_tokens";                // [i32]
 inline constexpr std::string_view pipeline =
     "sterna.tokenizer.pipeline";  // tokenizer.json less vocabulary and merges
 inline constexpr std::string_view bos_text = "sterna.tokenizer.bos";  // for templates

@@ -26,13 +26,20 @@ struct TextParts {
   std::string where;  // the file that the tokenizer came from, for messages; empty: the model's
 };
 
+// The text that the weights were fitted to; empty: none.
+struct Calibration {
+  std::string text;                         // for people
+  std::vector<std::uint32_t> fingerprints;  // fingerprints.h
+};
+
 class Model {
  public:
   struct Parts {
     ModelConfig config;
     TextParts text;
     Weights weights;
-    std::string source;              // how the weights came about, for people
+    std::string source;  // how the weights came about, for people
+    Calibration calibration;
     std::uint64_t weight_bytes = 0;  // of all tensors as stored
     std::uint32_t checksum = 0;      // StoredModel has these two; 0: not from a file
     std::uint32_t origin = 0;
@@ -48,6 +55,7 @@ class Model {
   [[nodiscard]] const Tokenizer& tokenizer() const { return tokenizer_; }
   [[nodiscard]] const TextParts& text() const { return parts_.text; }
   [[nodiscard]] const std::string& source() const { return parts_.source; }
+  [[nodiscard]] const Calibration& calibration() const { return parts_.calibration; }
   [[nodiscard]] const std::string& where() const { return where_; }
   [[nodiscard]] std::uint64_t weight_bytes() const { return parts_.weight_bytes; }
   // Tells models apart by their weights: of a file the checksum in its header, else one of the tensors in

@@ -126,6 +126,14 @@ Status read_text(const Gguf& gguf, StoredModel& model) {
   model.text.bos_text = string_key(gguf, key::bos_text);
   model.text.eos_text = string_key(gguf, key::eos_text);
   model.source = string_key(gguf, key::source);
+  model.calibration.text = string_key(gguf, key::calibration);
+  if (const GgufValue* hashes = gguf.find(key::fingerprints)) {
+    for (const double hash : hashes->as_floats()) {
+      model.calibration.fingerprints.push_back(
+          static_cast<std::uint32_t>(std::clamp(hash, 0.0, 0x1p32 - 1.0)));
+    }
+    std::ranges::sort(model.calibration.fingerprints);
+  }
   if (model.text.tokenizer.pipeline.empty()) {
     return fail("{}: metadata key '{}' is missing; convert the model again", gguf.where(), key::pipeline);
   }
@@ -303,6 +311,7 @@ Result<Model::Parts> load_parts(const std::string& path, const LoadOptions& opti
   parts.config = std::move(stored.config);
   parts.text = std::move(stored.text);
   parts.source = std::move(stored.source);
+  parts.calibration = std::move(stored.calibration);
   parts.checksum = stored.checksum;
   parts.origin = stored.origin;
   parts.owners.push_back(std::move(image));

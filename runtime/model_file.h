@@ -24,6 +24,7 @@ struct StoredModel {
   ModelConfig config;
   TextParts text;
   std::string source;
+  Calibration calibration;
   std::uint32_t checksum = 0;   // of the header, and so of everything: it holds the tensors' checksums
   std::uint32_t origin = 0;     // that of the file of which this one is a repacked copy; 0: none
   std::vector<Tensor> tensors;  // in tensor_list(config) order

@@ -193,8 +193,7 @@ Result<CalibrationReport> calibrate(const Checkpoint& checkpoint, const HfModel&
     if (surroundings.on_layer) surroundings.on_layer({layer, model.config.layers, &fitted, resumed});
   }
   CalibrationReport report;
-  report.description = windows.description;
-  report.fingerprints = windows.fingerprints;
+  report.text = windows.text;
   return report;
 }
 

@@ -14,6 +14,7 @@
 #include "convert/checkpoint.h"
 #include "convert/hf_config.h"
 #include "kernels/registry.h"
+#include "runtime/model.h"
 #include "runtime/result.h"
 #include "runtime/tensor_list.h"
 #include "runtime/thread_pool.h"
@@ -47,8 +48,7 @@ struct HeldOut {
 };
 
 struct CalibrationReport {
-  std::string description;  // of the text
-  std::vector<std::uint32_t> fingerprints;
+  runtime::Calibration text;
   HeldOut held_out;
 };
 

@@ -105,8 +105,7 @@ Result<CalibrationWindows> calibration_windows(const CalibrationText& text,
     out.ids.insert(out.ids.end(), from, from + static_cast<std::ptrdiff_t>(window));
     if (bos) out.ids[out.ids.size() - window] = *bos;
   }
-  out.fingerprints = runtime::fingerprints(contents);
-  out.description = fmt::format("{} ({} tokens)", names, out.ids.size());
+  out.text = {fmt::format("{} ({} tokens)", names, out.ids.size()), runtime::fingerprints(contents)};
   return out;
 }
 

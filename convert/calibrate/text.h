@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/model.h"
 #include "runtime/result.h"
 #include "runtime/tokenizer/tokenizer.h"
 
@@ -18,10 +19,9 @@ struct CalibrationText {
 };
 
 struct CalibrationWindows {
-  std::size_t window = 0;                   // tokens of each
-  std::vector<runtime::TokenId> ids;        // [windows, window]
-  std::vector<std::uint32_t> fingerprints;  // of pieces of the text, to recognise it (see fingerprints.h)
-  std::string description;                  // "wiki.valid.raw, 65,536 tokens"
+  std::size_t window = 0;             // tokens of each
+  std::vector<runtime::TokenId> ids;  // [windows, window]
+  runtime::Calibration text;          // "wiki.valid.raw (65,536 tokens)"
   [[nodiscard]] std::size_t windows() const { return ids.size() / window; }
 };
 

@@ -20,6 +20,7 @@ struct TextSpec {
   Protocol protocol;            // Protocol::bos is what the tokenizer says unless `bos` is set
   std::optional<bool> bos;      // replace the first token of every window by BOS
   bool parse_special = false;   // special tokens spelled out in the text are those tokens
+  bool seen = false;            // measure it even if a model was calibrated on it
   std::size_t max_windows = 0;  // of those that the protocol cuts, the first; 0: all
 };
 
@@ -35,7 +36,7 @@ struct TextRecord {
 // front. Each session has a context of at least the window, and all of them the same batch. A window of a
 // model is a unit of the journal.
 // Errors also: a text that fills no window, logits that are not finite, a record of other texts or another
-// vocabulary, cancelled.
+// vocabulary, a text that a model was calibrated on, unless `seen` is set, cancelled.
 Result<std::vector<TextResult>> run_text(std::span<Contestant> models, const TextSpec& text,
                                          const Surroundings& surroundings, const TextRecord& record = {});
 
