@@ -14,8 +14,8 @@ namespace sterna::runtime {
 // quantisation included; only norms that linears have of their own count as part of the product.
 enum class Step : std::uint8_t { embed, norm, qkv, rope, attention, o, gate_up, activation, down, add, head };
 inline constexpr std::array<const char*, 11> kStepNames = {
-    "embedding", "norms, int8",      "q, k, v", "rotation and cache", "attention", "o",
-    "gate, up",  "activation, int8", "down",    "residual",           "head"};
+    "embedding", "norms, int8",      "q, k, v", "RoPE and cache", "attention", "o",
+    "gate, up",  "activation, int8", "down",    "residual",       "head"};
 
 // Steps that are products of a weight matrix; the rest is what an engine adds to them.
 constexpr bool is_product(Step step) {

@@ -50,6 +50,7 @@ def a_random_model_can_be_kept(folder):
 
 def what_cannot_be_measured_is_one_line(_folder):
     check(bench(harness.DEMO, "--save", _folder / "model.gguf").returncode == 2, "--save without --synthetic")
+    check(bench(harness.DEMO, "--synthetic-rotation").returncode == 2, "--synthetic-rotation without --synthetic")
     for options, code, word in [([], 2, "--synthetic"), ([harness.DEMO, "--synthetic", "3b"], 2, "--synthetic"),
                                 (["--synthetic", "7b"], 1, "2b-4t"), ([harness.DEMO, "-d", "100000"], 1, "smaller -p, -n or -d"),
                                 (["/no/such/file.gguf"], 1, "/no/such/file.gguf")]:
