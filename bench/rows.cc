@@ -7,6 +7,7 @@
 
 #include "bench/measure.h"
 #include "kernels/attention/reference.h"
+#include "kernels/rotate/factors.h"
 
 namespace sterna::bench {
 namespace {
@@ -67,6 +68,15 @@ void bench_row(benchmark::State& state, const Kernels& k, RowOperation run) {
   time_kernel(state, {0, 2.0 * kWidth * sizeof(float)}, right, [&] { run(k, x.data(), y.data()); });
 }
 
+void rotate_row(const Kernels& k, const float* x, std::size_t columns, std::size_t block, float* y) {
+  static const std::vector<float> factors = [] {
+    std::vector<float> f(kWidth);
+    fill_rotation(1, 256, f);  // of a block of 512: twice as large, which takes no other time
+    return f;
+  }();
+  k.rotate(x, factors.data(), columns, block, y);
+}
+
 constexpr struct {
   const char* name;
   RowOperation run;
@@ -90,6 +100,9 @@ constexpr struct {
        static const std::vector<float> eighth_turn(64, std::sqrt(0.5f));  // cos = sin: lengths stay
        k.rope(y, kWidth / 128, 128, eighth_turn.data(), eighth_turn.data());
      }},
+    {"rotate/256", [](const Kernels& k, const float* x, float* y) { rotate_row(k, x, kWidth, 256, y); }},
+    {"rotate/512 of 2560",
+     [](const Kernels& k, const float* x, float* y) { rotate_row(k, x, 2560, 512, y); }},
     {"quantize",
      [](const Kernels& k, const float* x, float* y) {
        std::int32_t sums[64];

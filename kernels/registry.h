@@ -18,6 +18,7 @@
 #include "kernels/quantize/quantize.h"
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/rope/rope.h"
+#include "kernels/rotate/rotate.h"
 #include "kernels/screen/screen.h"
 #include "kernels/softmax/softmax.h"
 #include "kernels/split_row/split_row.h"

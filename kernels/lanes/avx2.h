@@ -76,6 +76,24 @@ struct Avx2LaneOps {
     });
   }
 
+  // The upper of two lanes adds its negative to the other: a - b, with the same rounding.
+  template <std::size_t stride>
+  static F butterfly(const F& x) {
+    if constexpr (stride == 8) return {{x.v[0] + x.v[1], x.v[0] - x.v[1]}};
+    constexpr int kSign = INT32_MIN;
+    constexpr int a = stride == 1 ? kSign : 0;
+    constexpr int b = stride == 2 ? kSign : 0;
+    constexpr int c = stride == 4 ? kSign : 0;
+    const __m256 upper = _mm256_castsi256_ps(_mm256_setr_epi32(0, a, b, a | b, c, a | c, b | c, a | b | c));
+    return F::map([&](std::size_t i) {
+      const __m256 y = x.v[i];
+      const __m256 other = stride == 4   ? _mm256_permute2f128_ps(y, y, 0x01)
+                           : stride == 2 ? _mm256_permute_ps(y, 0x4E)
+                                         : _mm256_permute_ps(y, 0xB1);
+      return Batch(_mm256_add_ps(other, _mm256_xor_ps(y, upper)));
+    });
+  }
+
   static float sum(const F& x) {
     const __m256 eight = _mm256_add_ps(x.v[0], x.v[1]);
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));

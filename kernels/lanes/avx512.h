@@ -57,6 +57,17 @@ struct Avx512LaneOps {
              Batch(_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(rest, bias), 23)))}};
   }
 
+  template <std::size_t stride>
+  static F butterfly(const F& x) {
+    constexpr __mmask16 kUpper = stride == 8 ? 0xFF00 : stride == 4 ? 0xF0F0 : stride == 2 ? 0xCCCC : 0xAAAA;
+    const __m512 y = x.v[0];
+    const __m512 other = stride == 8   ? _mm512_shuffle_f32x4(y, y, 0x4E)
+                         : stride == 4 ? _mm512_shuffle_f32x4(y, y, 0xB1)
+                         : stride == 2 ? _mm512_permute_ps(y, 0x4E)
+                                       : _mm512_permute_ps(y, 0xB1);
+    return {{_mm512_mask_sub_ps(_mm512_add_ps(y, other), kUpper, other, y)}};
+  }
+
   static float sum(const F& x) {
     const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x.v[0]), _mm512_extractf32x8_ps(x.v[0], 1));
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));

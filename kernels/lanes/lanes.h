@@ -17,6 +17,9 @@
 //   store_i8(...)      rounded to nearest even; the lanes must be in [-128.5, 127.5)
 //   + - * /  max  min
 //   max_abs(a, b)      the larger of |a| and |b|, as integers: infinity is above all numbers, NaN above it
+//   butterfly<S>()     S = 1, 2, 4 or 8: where lane i has a and lane i + S has b, with S's bit of i clear, a
+//   + b
+//                      and a - b, each rounded once
 //   times_pow2(t)      lane * 2^n for t = n + kRoundingMagic, n whole, -252 <= n <= 254; right to the ends
 //   sum()  maximum()   over the lanes, as trees
 //   sums(four, out)    out[i] = four[i].sum(), together: 3 operations a sum instead of 9

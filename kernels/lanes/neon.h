@@ -69,6 +69,26 @@ struct NeonLaneOps {
     });
   }
 
+  template <std::size_t stride>
+  static F butterfly(const F& x) {
+    if constexpr (stride >= 4) {
+      constexpr std::size_t kStep = stride / 4;
+      return F::map([&](std::size_t i) {
+        return (i & kStep) == 0 ? x.v[i] + x.v[i + kStep] : x.v[i - kStep] - x.v[i];
+      });
+    } else {
+      // The upper of two lanes adds its negative to the other: a - b, with the same rounding.
+      constexpr std::uint32_t kSign = 0x80000000U;
+      const std::uint32_t signs[4] = {0, stride == 1 ? kSign : 0, stride == 1 ? 0 : kSign, kSign};
+      const uint32x4_t upper = vld1q_u32(signs);
+      return F::map([&](std::size_t i) {
+        const float32x4_t y = x.v[i];
+        const float32x4_t other = stride == 2 ? vextq_f32(y, y, 2) : vrev64q_f32(y);
+        return Batch(vaddq_f32(other, vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(y), upper))));
+      });
+    }
+  }
+
   static float sum(const F& x) {
     const float32x4_t four = vaddq_f32(vaddq_f32(x.v[0], x.v[2]), vaddq_f32(x.v[1], x.v[3]));
     const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));

@@ -86,6 +86,12 @@ struct F32x16<Isa::scalar> {
     });
   }
 
+  template <std::size_t stride>
+  [[nodiscard]] F32x16 butterfly() const {
+    return map(
+        [&](std::size_t i) { return (i & stride) == 0 ? v[i] + v[i + stride] : v[i - stride] - v[i]; });
+  }
+
   [[nodiscard]] float sum() const {
     F32x16 t = *this;
     for (std::size_t half = kLanes / 2; half > 0; half /= 2) {

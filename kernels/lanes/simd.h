@@ -68,6 +68,10 @@ struct F32x16 {
   static F32x16 max_abs(F32x16 a, F32x16 b) { return LaneOps<isa>::max_abs(a, b); }
 
   [[nodiscard]] F32x16 times_pow2(F32x16 t) const { return LaneOps<isa>::times_pow2(*this, t); }
+  template <std::size_t stride>
+  [[nodiscard]] F32x16 butterfly() const {
+    return LaneOps<isa>::template butterfly<stride>(*this);
+  }
   [[nodiscard]] float sum() const { return LaneOps<isa>::sum(*this); }
   static void sums(const F32x16* four, float* out) { LaneOps<isa>::sums(four, out); }
   [[nodiscard]] float maximum() const { return LaneOps<isa>::maximum(*this); }

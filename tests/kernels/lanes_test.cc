@@ -68,5 +68,22 @@ TEST(LanesTest, SumIsTheTree) {
   }
 }
 
+TEST(LanesTest, ButterfliesAreSumsAndDifferences) {
+  const std::vector<float> v = Random(2).normals(kLanes);
+  const auto expect = [&](std::size_t stride, F result) {
+    float y[kLanes];
+    result.store(y);
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      const float partner = v[i ^ stride];
+      EXPECT_EQ(y[i], (i & stride) == 0 ? v[i] + partner : partner - v[i]) << i << " stride " << stride;
+    }
+  };
+  const F x = F::load(v.data());
+  expect(1, x.butterfly<1>());
+  expect(2, x.butterfly<2>());
+  expect(4, x.butterfly<4>());
+  expect(8, x.butterfly<8>());
+}
+
 }  // namespace
 }  // namespace sterna::kernels
