@@ -89,6 +89,8 @@ class BlockGraph {
   // q, k, v of a window, with head norms and rotary positions.
   void project_heads(const BlockWeights& w, std::span<const float> qkv_input, float* q, float* k,
                      float* v) const;
+  // Head norms and rotary positions of q and k [tokens, ...] as the linears gave them, in place.
+  void position_heads(const BlockWeights& w, std::size_t tokens, float* q, float* k) const;
   // scores [kQueryRows, tokens] of the queries [begin, end) of a head: probabilities, 0 where a query does
   // not see.
   static constexpr std::size_t kQueryRows = 128;
