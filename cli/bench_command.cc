@@ -29,6 +29,7 @@ using runtime::SpeedTest;
 struct Options {
   std::string model;
   std::string synthetic;
+  bool rotated = false;  // the synthetic model
   std::string save;
   std::string storage = "file";
   std::vector<std::size_t> prompts = {512};
@@ -96,7 +97,7 @@ std::vector<SpeedTest> tests_of(const Options& o) {
 
 Result<runtime::Model::Parts> synthetic_parts(const Options& o, const kernels::Kernels& table,
                                               runtime::ThreadPool& pool) {
-  STERNA_TRY(runtime::Model::Parts parts, runtime::synthetic_parts(o.synthetic, pool));
+  STERNA_TRY(runtime::Model::Parts parts, runtime::synthetic_parts(o.synthetic, pool, o.rotated));
   if (o.storage == "file") return parts;
   STERNA_TRY(const runtime::Storage storage, wanted_storage(o.storage, table, pool));
   STERNA_CHECK(runtime::repack(parts, storage, pool));
@@ -312,6 +313,8 @@ Command add_bench(CLI::App& app) {
   app.add_option("model,-m,--model", o.model, "Sterna file, or Hugging Face directory");
   CLI::Option* synthetic = app.add_option(
       "--synthetic", o.synthetic, "a random model of this shape instead, in memory: 2b-4t, 0.7b, 3b or 8b");
+  app.add_flag("--synthetic-rotation", o.rotated, "with input rotations, as calibrated conversion makes them")
+      ->needs(synthetic);
   app.add_option("--save", o.save, "write the random model to this file and measure nothing")
       ->needs(synthetic);
   add_storage_option(app, o.storage);

@@ -63,6 +63,7 @@ void print_json(const Inspection& i) {
                                   {"shape", t.shape}, {"weights", t.weights},
                                   {"bytes", t.bytes}, {"bits_per_weight", bits(t.bytes, t.weights)}};
     if (t.trits) row["trits"] = trits_json(*t.trits);
+    if (t.rotation_block != 0) row["rotation"] = {{"block", t.rotation_block}, {"seed", t.rotation_seed}};
     tensors.push_back(std::move(row));
   }
   const nlohmann::ordered_json out = {

@@ -195,6 +195,14 @@ Status write_linear(const Checkpoint& checkpoint, const HfModel& model, const Te
     STERNA_TRY(const PackedMatrix matrix, pack_trained(checkpoint, model, spec, pool));
     return write_packed(matrix, options.storage, pool, encoded.descriptor, out);
   }
+  if (options.fitted != nullptr) {
+    STERNA_TRY(const FittedMatrices::Matrix fitted, options.fitted->matrix(spec));
+    encoded.relative_error = fitted.relative_error;
+    encoded.fitted = true;
+    encoded.descriptor.rotation_block = fitted.rotation_block;
+    encoded.descriptor.rotation_seed = fitted.rotation_seed;
+    return write_packed(fitted.packed, options.storage, pool, encoded.descriptor, out);
+  }
   STERNA_TRY(const MatrixSource source, matrix_source(checkpoint, tensor));
   STERNA_TRY(const std::optional<PackedMatrix> exact, pack_by_value(source, pool));
   if (exact) return write_packed(*exact, options.storage, pool, encoded.descriptor, out);

@@ -7,6 +7,7 @@
 
 #include "convert/checkpoint.h"
 #include "convert/hf_config.h"
+#include "convert/packed_matrix.h"
 #include "runtime/format.h"
 #include "runtime/result.h"
 #include "runtime/storage.h"
@@ -17,10 +18,25 @@ namespace sterna::convert {
 
 enum class EmbeddingForm : std::uint8_t { keep, bf16, int8 };  // of the embedding and the head
 
+// Matrices that were fitted before the file is written.
+class FittedMatrices {
+ public:
+  struct Matrix {
+    PackedMatrix packed;
+    std::uint64_t rotation_block = 0;  // 0: none
+    std::uint32_t rotation_seed = 0;
+    double relative_error = 0.0;
+  };
+  virtual ~FittedMatrices() = default;
+  // Of a linear; the tensors of a layer are asked for one after the other.
+  virtual Result<Matrix> matrix(const runtime::TensorSpec& spec) const = 0;
+};
+
 struct EncodeOptions {
   std::optional<std::size_t> planes;  // float linears: trit planes; none: they stay as stored
   EmbeddingForm embedding = EmbeddingForm::int8;
   runtime::Storage storage = runtime::Storage::fast;
+  const FittedMatrices* fitted = nullptr;  // linears come from there; planes is set then, too
 };
 
 // The layout that encode_tensor() will choose, which depends on names and options only; of a ternary matrix

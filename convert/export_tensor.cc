@@ -10,6 +10,8 @@
 
 #include "convert/ggml_blocks.h"
 #include "kernels/lanes/half.h"
+#include "kernels/rotate/factors.h"
+#include "kernels/rotate/rotate.h"
 #include "kernels/split_row/split_row.h"
 #include "kernels/ternary_matmul/pack.h"
 
@@ -57,6 +59,17 @@ void split_row(const kernels::SplitView& w, std::size_t row, std::span<float> ou
   for (std::size_t c = 0; c < out.size(); ++c) out[c] = w.row_scales[row] * static_cast<float>(values[c]);
 }
 
+// A row of W = W' R^T from that of W': R^T is H, which is symmetric, and then the signs
+// (kernels/rotate/rotate.h).
+void unrotate(const runtime::TensorDescriptor& d, std::span<float> row) {
+  if (d.rotation_block == 0) return;
+  const std::vector<float> ones(row.size(), 1.0F);
+  std::vector<float> factors(row.size());
+  kernels::fill_rotation(d.rotation_seed, d.rotation_block, factors);
+  kernels::rotate<kernels::Isa::scalar>(row.data(), ones.data(), row.size(), d.rotation_block, row.data());
+  for (std::size_t c = 0; c < row.size(); ++c) row[c] *= factors[c];
+}
+
 void float_row(const runtime::StoredModel::Tensor& t, std::size_t row, std::span<float> out) {
   if (t.descriptor.layout == runtime::Layout::i8_split) {
     split_row(runtime::split_view(t.descriptor, t.bytes), row, out);
@@ -75,6 +88,7 @@ void float_row(const runtime::StoredModel::Tensor& t, std::size_t row, std::span
     for (std::size_t c = begin; c < std::min(begin + group, w.columns); ++c)
       out[c] = scale * static_cast<float>(integers[c]);
   }
+  unrotate(t.descriptor, out);
 }
 
 bool all_zero(const TernaryView& w, std::size_t row, std::size_t begin) {
@@ -148,6 +162,12 @@ Status ExportedTensor::check() const {
   if (!is_ternary(type_)) return {};
   const runtime::TensorDescriptor& d = tensor_->descriptor;
   const char* name = runtime::ggml_type(type_)->name;
+  if (d.rotation_block != 0) {
+    return fail(
+        "tensor '{}' has an input rotation, which llama.cpp does not compute; use --to f16, which turns the "
+        "weights back",
+        d.name);
+  }
   if (d.planes != 1) {
     return fail("tensor '{}' has {} trit planes, {} holds one; use --to f16", d.name, d.planes, name);
   }

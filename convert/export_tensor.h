@@ -24,11 +24,12 @@ class ExportedTensor {
   [[nodiscard]] std::uint64_t bytes() const { return spec().rows * row_bytes(); }
 
   // Can the type hold the weights? Ternary types: one plane, and one scale for each 256 weights of a row
-  // that f16 holds to its 11 bits.
+  // that f16 holds to its 11 bits; no input rotation.
   [[nodiscard]] Status check() const;
 
   // Rows [begin, begin + count) in the order of the other program, count * row_bytes() bytes. Ternary types
-  // keep every trit; q8_0 and f16 round. Errors: weights beyond the range of f16.
+  // keep every trit; q8_0 and f16 round, and a matrix with an input rotation gets that of the input turned
+  // back. Errors: weights beyond the range of f16.
   Status encode(std::size_t begin, std::size_t count, runtime::ThreadPool& pool,
                 std::span<std::byte> out) const;
 

@@ -106,6 +106,11 @@ InspectedTensor inspect_stored(const StoredModel::Tensor& t, runtime::ThreadPool
   if (!runtime::is_ternary(d.layout)) return out;
   out.type += fmt::format(", {} plane{}, {}", d.planes, d.planes == 1 ? "" : "s",
                           d.group == 0 ? "one scale" : fmt::format("a scale per {}", d.group));
+  if (d.rotation_block != 0) {
+    out.type += fmt::format(", rotation of {} (seed {})", d.rotation_block, d.rotation_seed);
+  }
+  out.rotation_block = d.rotation_block;
+  out.rotation_seed = d.rotation_seed;
   out.trits = count_trits(runtime::ternary_view(d, t.bytes), pool);
   return out;
 }
@@ -138,7 +143,9 @@ Result<Inspection> inspect_gguf(const std::string& path, bool verify, runtime::T
                              {t.dimensions.rbegin(), t.dimensions.rend()},
                              t.elements(),
                              t.bytes,
-                             std::nullopt});
+                             std::nullopt,
+                             0,
+                             0});
     }
     return out;
   }

@@ -25,7 +25,9 @@ struct InspectedTensor {
   std::vector<std::uint64_t> shape;  // rows first; as stored for packed Hugging Face tensors
   std::uint64_t weights = 0;         // 4 per byte in packed Hugging Face tensors
   std::uint64_t bytes = 0;
-  std::optional<TritCounts> trits;  // over all planes
+  std::optional<TritCounts> trits;   // over all planes
+  std::uint64_t rotation_block = 0;  // of the input of a ternary matrix; 0: none
+  std::uint32_t rotation_seed = 0;
 };
 
 struct Inspection {

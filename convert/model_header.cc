@@ -18,10 +18,6 @@ namespace {
 using runtime::Layout;
 using runtime::TensorDescriptor;
 
-// Descriptors are padded with spaces to this length, so that the header's size is known before the tensors
-// are.
-constexpr std::size_t kDescriptorLength = 192;
-
 class HeaderConfig {
  public:
   explicit HeaderConfig(GgufHeader& header) : header_(header) {}

@@ -13,6 +13,10 @@
 
 namespace sterna::convert {
 
+// Descriptors are padded with spaces to this length, so that the header's size is known before the tensors
+// are.
+inline constexpr std::size_t kDescriptorLength = 256;
+
 class ModelHeader {
  public:
   // Errors: a tokenizer that is malformed or has more ids than the embedding has rows; `where` names the

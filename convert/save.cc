@@ -70,6 +70,9 @@ SavedTensor saved_tensor(const runtime::Weights& weights, const TensorSpec& spec
       d.planes = matrix.trits.planes;
       d.group = matrix.trits.group;
       d.scale_type = matrix.trits.scale_type;
+      const runtime::Linear& linear = *runtime::linear_of(weights, spec);
+      d.rotation_block = linear.rotation_block;
+      d.rotation_seed = linear.rotation_seed;
     }
     const void* scales = matrix.ternary ? matrix.trits.scales : matrix.dense.row_scales;
     const void* values = matrix.ternary ? matrix.trits.codes : matrix.dense.data;

@@ -21,6 +21,7 @@ Result<Activations> Activations::create(const ModelConfig& c, std::size_t batch,
   STERNA_CHECK(floats(a.x, batch * c.hidden));
   STERNA_CHECK(floats(a.normed, batch * widest));
   STERNA_CHECK(floats(a.linear_in, batch * widest));
+  STERNA_CHECK(floats(a.rotated, threads * widest));
   STERNA_CHECK(floats(a.q, batch * c.q_width()));
   STERNA_CHECK(floats(a.k, batch * c.kv_width()));
   STERNA_CHECK(floats(a.v, batch * c.kv_width()));

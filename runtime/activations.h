@@ -29,6 +29,7 @@ struct Activations {
   AlignedBuffer<float> x;            // [B, hidden] the residual stream
   AlignedBuffer<float> normed;       // [B, widest input of a linear], unless it goes to int8 at once
   AlignedBuffer<float> linear_in;    // [B, widest input of a linear], for linears with a norm of their own
+  AlignedBuffer<float> rotated;      // [threads, widest input], a row between its rotation and int8
   AlignedBuffer<float> q;            // [B, heads * head_dim]
   AlignedBuffer<float> k;            // [B, kv_heads * head_dim]
   AlignedBuffer<float> v;            // [B, kv_heads * head_dim]

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -15,6 +17,8 @@ namespace sterna::runtime {
 namespace {
 
 using nlohmann::json;
+
+constexpr const char* kRotation = "rotation";
 
 constexpr std::pair<Layout, std::string_view> kLayouts[] = {
     {Layout::f32, "f32"},           {Layout::f16, "f16"},           {Layout::bf16, "bf16"},
@@ -69,12 +73,44 @@ Result<std::string> text(const json& object, const char* field, const std::strin
   return it->get<std::string>();
 }
 
-// Later versions say in "requires" what a reader must understand to use the tensor at all.
-Status check_requirements(const json& object, const std::string& where) {
+// "requires" names what a reader must understand to use the tensor at all; names of later versions are not
+// known here. True if it names the rotation.
+Result<bool> requires_rotation(const json& object, const std::string& where) {
   const auto it = object.find("requires");
-  if (it == object.end() || (it->is_array() && it->empty())) return {};
-  return fail("{}: needs {}, which this version does not know; use a newer Sterna", where,
-              it->dump(-1, ' ', false, json::error_handler_t::replace));
+  if (it == object.end()) return false;
+  json unknown = it->is_array() ? json::array() : *it;
+  if (it->is_array()) {
+    std::ranges::copy_if(*it, std::back_inserter(unknown),
+                         [](const json& name) { return name != kRotation; });
+  }
+  if (!it->is_array() || !unknown.empty()) {
+    return fail("{}: needs {}, which this version does not know; use a newer Sterna", where,
+                unknown.dump(-1, ' ', false, json::error_handler_t::replace));
+  }
+  return !it->empty();
+}
+
+// After columns and layout.
+Status parse_rotation(const json& object, bool required, TensorDescriptor& d, const std::string& where) {
+  const auto it = object.find(kRotation);
+  if ((it != object.end()) != required) {
+    return fail("{}: 'rotation' and its name in 'requires' must stand together; the file is damaged", where);
+  }
+  if (!required) return {};
+  if (!is_ternary(d.layout)) {
+    return fail("{}: layout {} has a rotation, only ternary ones may", where, layout_name(d.layout));
+  }
+  if (!it->is_object()) return fail("{}: 'rotation' is not an object", where);
+  const std::string place = fmt::format("{}: 'rotation'", where);
+  STERNA_TRY(d.rotation_block, number(*it, "block", 2, kernels::kMaxColumns, place));
+  STERNA_TRY(const std::uint64_t seed,
+             number(*it, "seed", 0, std::numeric_limits<std::uint32_t>::max(), place));
+  d.rotation_seed = static_cast<std::uint32_t>(seed);
+  if (!std::has_single_bit(d.rotation_block) || d.columns % d.rotation_block != 0) {
+    return fail("{}: a rotation in blocks of {}, expected a power of two that divides the {} columns", where,
+                d.rotation_block, d.columns);
+  }
+  return {};
 }
 
 // Does the layout take so many planes, and groups?
@@ -156,6 +192,10 @@ std::string to_json(const TensorDescriptor& d) {
     line += fmt::format(R"(,"planes":{},"group":{},"scale":"{}")", d.planes, d.group,
                         d.scale_type == kernels::ScaleType::f32 ? "f32" : "f16");
   }
+  if (d.rotation_block != 0) {
+    line += fmt::format(R"(,"{0}":{{"block":{1},"seed":{2}}},"requires":["{0}"])", kRotation,
+                        d.rotation_block, d.rotation_seed);
+  }
   return line + fmt::format(R"(,"crc32":{}}})", d.crc32);
 }
 
@@ -166,7 +206,7 @@ Result<TensorDescriptor> parse_descriptor(std::string_view source, const std::st
   TensorDescriptor d;
   STERNA_TRY(d.name, text(object, "name", where));
   const std::string place = fmt::format("{}: descriptor of '{}'", where, d.name);
-  STERNA_CHECK(check_requirements(object, place));
+  STERNA_TRY(const bool rotated, requires_rotation(object, place));
   STERNA_TRY(d.rows, number(object, "rows", 1, 1ULL << 24, place));
   STERNA_TRY(d.columns, number(object, "columns", 1, 1ULL << 24, place));
   STERNA_TRY(const std::uint64_t crc,
@@ -177,6 +217,7 @@ Result<TensorDescriptor> parse_descriptor(std::string_view source, const std::st
     if (name != layout) continue;
     d.layout = value;
     if (is_ternary(value)) STERNA_CHECK(parse_ternary(object, d, place));
+    STERNA_CHECK(parse_rotation(object, rotated, d, place));
     if (value == Layout::i8_split && d.columns > kernels::kSplitMaxColumns) {
       return fail("{}: {} columns, at most {} are supported", place, d.columns, kernels::kSplitMaxColumns);
     }

@@ -68,7 +68,9 @@ struct TensorDescriptor {
   std::uint64_t planes = 1;  // of ternary ones; likewise:
   std::uint64_t group = 0;   // columns per scale, 0: one scale
   kernels::ScaleType scale_type = kernels::ScaleType::f32;
-  std::uint32_t crc32 = 0;  // of the tensor's bytes
+  std::uint32_t crc32 = 0;           // of the tensor's bytes
+  std::uint64_t rotation_block = 0;  // of ternary ones: the input goes through kernels::rotate first; 0: none
+  std::uint32_t rotation_seed = 0;   // of kernels::fill_rotation
 
   [[nodiscard]] std::uint64_t scale_bytes() const;  // before padding; 0 for dense layouts
   [[nodiscard]] std::uint64_t bytes() const;

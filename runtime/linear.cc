@@ -1,6 +1,7 @@
 #include "runtime/linear.h"
 
 #include <algorithm>
+#include <cassert>
 #include <mutex>
 
 #include "runtime/blas.h"
@@ -34,15 +35,8 @@ void dense_rows(const kernels::Kernels& kernels, Activations& scratch, const ker
   }
 }
 
-// The rows of `input` as floats, those of a norm in `normed` and only if that is there, and if asked for as
-// int8.
-PreparedInput prepare_rows(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
-                           const LinearInput& input, std::size_t tokens, std::size_t columns, bool int8,
-                           float* normed) {
-  PreparedInput prepared;
-  prepared.tokens = tokens;
-  prepared.floats = input.norm == nullptr ? input.x : normed;
-  kernels::QuantizedView& view = prepared.quantized;
+kernels::QuantizedView quantized_view(const Activations& scratch, std::size_t tokens, std::size_t columns) {
+  kernels::QuantizedView view;
   view.tokens = tokens;
   view.columns = columns;
   view.stride = kernels::padded_columns(columns);
@@ -50,26 +44,45 @@ PreparedInput prepare_rows(const kernels::Kernels& kernels, ThreadPool& pool, Ac
   view.q = scratch.quantized.data();
   view.sums = scratch.sums.data();
   view.inverse_scale = scratch.inverse_scale.data();
-  const auto prepare = [&](std::size_t t) {
+  return view;
+}
+
+// The rows of `input` as floats, those of a norm in `normed` and only if that is there, and as int8 for
+// `ternary`, a linear whose rotation only they get; none: nullptr.
+PreparedInput prepare_rows(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
+                           const LinearInput& input, std::size_t tokens, std::size_t columns,
+                           const Linear* ternary, float* normed) {
+  PreparedInput prepared;
+  prepared.tokens = tokens;
+  prepared.floats = input.norm == nullptr ? input.x : normed;
+  const kernels::QuantizedView view = prepared.quantized = quantized_view(scratch, tokens, columns);
+  const auto prepare = [&](std::size_t t, float* rotated) {
     float* x = input.x + t * columns;
     std::int8_t* q = scratch.quantized.data() + t * view.stride;
     std::int32_t* sums = scratch.sums.data() + t * view.sum_stride;
     float* inverse_scale = scratch.inverse_scale.data() + t;
     if (input.residual != nullptr) kernels.add(input.residual + t * columns, columns, x);
     if (input.up != nullptr) kernels.gated_activation(x, input.up + t * columns, columns, input.gate, x);
-    if (input.norm != nullptr && normed != nullptr) {
-      kernels.rms_norm(x, input.norm, columns, input.eps, normed + t * columns);
-      x = normed + t * columns;
+    float* floats = normed == nullptr ? rotated : normed + t * columns;
+    if (input.norm != nullptr && floats != nullptr) {
+      kernels.rms_norm(x, input.norm, columns, input.eps, floats);
+      x = floats;
     }
-    if (!int8) return;
-    if (input.norm != nullptr && normed == nullptr) {
+    if (ternary == nullptr) return;
+    if (rotated != nullptr) {
+      kernels.rotate(x, ternary->rotation, columns, ternary->rotation_block, rotated);
+      x = rotated;
+    }
+    if (input.norm != nullptr && floats == nullptr) {
       kernels.rms_norm_quantize(x, input.norm, columns, input.eps, view.stride, q, sums, inverse_scale);
     } else {
       kernels.quantize(x, columns, view.stride, q, sums, inverse_scale);
     }
   };
-  pool.run(tokens, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
-    for (std::size_t t = begin; t < end; ++t) prepare(t);
+  const bool rotates = ternary != nullptr && ternary->rotation != nullptr;
+  pool.run(tokens, 1, [&](std::size_t begin, std::size_t end, std::size_t worker) {
+    float* rotated = rotates ? scratch.rotated.data() + worker * scratch.widest : nullptr;
+    for (std::size_t t = begin; t < end; ++t) prepare(t, rotated);
   });
   return prepared;
 }
@@ -119,11 +132,15 @@ PreparedInput prepare_input(const kernels::Kernels& kernels, ThreadPool& pool, A
                             const LinearInput& input, std::size_t tokens,
                             std::span<const Projection> projections) {
   const auto is_ternary = [](const Projection& p) { return p.linear->weight.ternary; };
+  const auto ternary = std::ranges::find_if(projections, is_ternary);
   const Linear& first = *projections[0].linear;
   const bool own_norms = first.norm != nullptr;
-  const bool int8 = !own_norms && std::ranges::any_of(projections, is_ternary);
+  const Linear* int8_for = own_norms || ternary == projections.end() ? nullptr : ternary->linear;
+  assert(int8_for == nullptr || std::ranges::all_of(projections, [&](const Projection& p) {
+           return !is_ternary(p) || p.linear->rotation == int8_for->rotation;
+         }));
   const bool floats = own_norms || !std::ranges::all_of(projections, is_ternary);
-  return prepare_rows(kernels, pool, scratch, input, tokens, first.weight.columns(), int8,
+  return prepare_rows(kernels, pool, scratch, input, tokens, first.weight.columns(), int8_for,
                       floats ? scratch.normed.data() : nullptr);
 }
 
@@ -136,8 +153,9 @@ void project(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scr
   for (const Projection& p : projections) {
     const Matrix& w = p.linear->weight;
     const LinearInput own{.x = input.floats, .norm = p.linear->norm, .eps = eps};
-    const PreparedInput prepared = prepare_rows(kernels, pool, scratch, own, input.tokens, w.columns(),
-                                                w.ternary, w.ternary ? nullptr : scratch.linear_in.data());
+    const PreparedInput prepared =
+        prepare_rows(kernels, pool, scratch, own, input.tokens, w.columns(), w.ternary ? p.linear : nullptr,
+                     w.ternary ? nullptr : scratch.linear_in.data());
     project_shared(kernels, pool, scratch, prepared, {&p, 1});
   }
 }

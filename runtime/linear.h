@@ -37,7 +37,8 @@ struct PreparedInput {
   float* floats = nullptr;  // [tokens, columns]
 };
 
-// `projections` are those that project() will get.
+// `projections` are those that project() will get; the ternary ones among them have one rotation, if any,
+// which the int8 rows went through and the floats did not.
 PreparedInput prepare_input(const kernels::Kernels& kernels, ThreadPool& pool, Activations& scratch,
                             const LinearInput& input, std::size_t tokens,
                             std::span<const Projection> projections);

@@ -143,6 +143,15 @@ void WeightsBuilder::set_vector(const TensorSpec& spec, const float* values) {
   }
 }
 
+void WeightsBuilder::set_rotation(const TensorSpec& spec, const float* factors, std::size_t block,
+                                  std::uint32_t seed) {
+  assert(spec.is_linear() && block > 0 && spec.columns % block == 0);
+  Linear& linear = *linear_of(weights_.layers[static_cast<std::size_t>(spec.layer)], spec.role);
+  linear.rotation = factors;
+  linear.rotation_block = block;
+  linear.rotation_seed = seed;
+}
+
 Weights WeightsBuilder::take() {
   if (config_.tied_head) weights_.output = weights_.embedding;
   return std::move(weights_);
@@ -161,6 +170,11 @@ const float* vector_of(const Weights& weights, const TensorSpec& spec) {
     return spec.part == Part::bias ? linear->bias : linear->norm;
   }
   return *gain_of(layer, spec.role);
+}
+
+const Linear* linear_of(const Weights& weights, const TensorSpec& spec) {
+  return spec.layer < 0 ? nullptr
+                        : linear_of(weights.layers[static_cast<std::size_t>(spec.layer)], spec.role);
 }
 
 }  // namespace sterna::runtime

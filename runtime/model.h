@@ -76,6 +76,7 @@ class WeightsBuilder {
   void set_matrix(const TensorSpec& spec, const Matrix& matrix);
   void set_rows(const TensorSpec& spec, const DenseRows& rows);  // embedding or head
   void set_vector(const TensorSpec& spec, const float* values);
+  void set_rotation(const TensorSpec& spec, const float* factors, std::size_t block, std::uint32_t seed);
   Weights take();  // ties the head where the configuration says so
 
  private:
@@ -87,6 +88,9 @@ class WeightsBuilder {
 // tensor_list().
 Matrix matrix_of(const Weights& weights, const TensorSpec& spec);
 const float* vector_of(const Weights& weights, const TensorSpec& spec);
+
+// The linear that the tensor is part of, or nullptr.
+const Linear* linear_of(const Weights& weights, const TensorSpec& spec);
 
 struct LoadOptions {
   bool map = true;     // map the file; false: read it into memory

@@ -6,6 +6,7 @@
 
 #include "runtime/aligned_buffer.h"
 #include "runtime/config_keys.h"
+#include "runtime/rotation.h"
 #include "runtime/verify.h"
 
 namespace sterna::runtime {
@@ -200,6 +201,7 @@ Result<StoredModel> read_stored_model(std::span<const std::byte> file, const std
   STERNA_CHECK(read_text(gguf, model));
   STERNA_CHECK(validate(model.config, where));
   STERNA_CHECK(place_tensors(gguf, model));
+  STERNA_CHECK(check_rotations(model, where));
   return model;
 }
 
@@ -270,6 +272,7 @@ Result<Model::Parts> load_parts(const std::string& path, const LoadOptions& opti
 
   Model::Parts parts;
   WeightsBuilder builder(stored.config);
+  RotationFactors rotations;
   for (const StoredModel::Tensor& t : stored.tensors) {
     parts.weight_bytes += t.bytes.size();
     if (t.descriptor.layout == Layout::i8_split) {
@@ -287,7 +290,11 @@ Result<Model::Parts> load_parts(const std::string& path, const LoadOptions& opti
     if (t.spec.is_vector()) {
       builder.set_vector(t.spec, reinterpret_cast<const float*>(t.bytes.data()));
     } else if (is_ternary(t.descriptor.layout)) {
-      builder.set_matrix(t.spec, Matrix(ternary_view(t.descriptor, t.bytes)));
+      const TensorDescriptor& d = t.descriptor;
+      builder.set_matrix(t.spec, Matrix(ternary_view(d, t.bytes)));
+      if (d.rotation_block != 0) {
+        STERNA_CHECK(rotations.set(t.spec, d.rotation_block, d.rotation_seed, builder, parts.owners));
+      }
     } else {
       builder.set_matrix(t.spec, Matrix(dense_view(t.descriptor, t.bytes)));
     }

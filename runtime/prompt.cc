@@ -39,4 +39,12 @@ Result<std::vector<TokenId>> encode_chat(const Model& model, std::span<const Cha
   return model.tokenizer().encode_segments(pieces, !template_writes_bos);
 }
 
+std::optional<TokenId> beginning_of_text(const Tokenizer& tokenizer) {
+  // A letter, because a frame need not be put around nothing.
+  const auto bare = tokenizer.encode("a", {.add_special = false, .parse_special = false});
+  const auto framed = tokenizer.encode("a", {.add_special = true, .parse_special = false});
+  if (!bare || !framed || framed->size() <= bare->size() || framed->front() == bare->front()) return {};
+  return framed->front();
+}
+
 }  // namespace sterna::runtime

@@ -2,6 +2,7 @@
 // special tokens only where the template, not a person, wrote them.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,5 +20,8 @@ Result<std::vector<TokenId>> encode_text(const Model& model, std::string_view te
 // the tokenizer.
 Result<std::vector<TokenId>> encode_chat(const Model& model, std::span<const ChatMessage> messages,
                                          bool add_generation_prompt);
+
+// The token that the tokenizer puts in front of every text (BOS); none if it puts none.
+std::optional<TokenId> beginning_of_text(const Tokenizer& tokenizer);
 
 }  // namespace sterna::runtime

@@ -10,6 +10,7 @@
 
 #include "kernels/split_row/pack.h"
 #include "runtime/aligned_buffer.h"
+#include "runtime/rotation.h"
 #include "runtime/tokenizer/byte_level.h"
 
 namespace sterna::runtime {
@@ -91,9 +92,12 @@ std::array<std::uint8_t, 256> code_bytes() {
   return bytes;
 }
 
+constexpr std::uint32_t kRotationSeed = 1;
+
 class Builder {
  public:
-  Builder(const ModelConfig& config, ThreadPool& pool) : pool_(pool), builder_(config) {
+  Builder(const ModelConfig& config, ThreadPool& pool, bool rotated)
+      : pool_(pool), builder_(config), rotated_(rotated) {
     parts_.config = config;
   }
 
@@ -105,7 +109,7 @@ class Builder {
                                       : add_rows(spec, ++seed));
     }
     parts_.weights = builder_.take();
-    parts_.source = "random trits";
+    parts_.source = rotated_ ? "random trits, rotated" : "random trits";
     STERNA_TRY(parts_.text.tokenizer, byte_tokenizer());
     return std::move(parts_);
   }
@@ -151,7 +155,9 @@ class Builder {
     view.codes = reinterpret_cast<const std::uint8_t*>(codes);
     view.scales = scale;
     builder_.set_matrix(spec, Matrix(view));
-    return {};
+    if (!rotated_) return {};
+    const std::uint32_t block = spec.columns & ~(spec.columns - 1);  // its lowest bit
+    return rotations_.set(spec, block, kRotationSeed, builder_, parts_.owners);
   }
 
   Status add_rows(const TensorSpec& spec, std::uint64_t seed) {
@@ -187,26 +193,31 @@ class Builder {
   ThreadPool& pool_;
   Model::Parts parts_;
   WeightsBuilder builder_;
+  bool rotated_;
+  RotationFactors rotations_;
 };
 
 }  // namespace
 
 std::span<const std::string_view> synthetic_shapes() { return kShapes; }
 
-Result<Model::Parts> synthetic_parts(const ModelConfig& config, ThreadPool& pool) {
+Result<Model::Parts> synthetic_parts(const ModelConfig& config, ThreadPool& pool, bool rotated) {
   STERNA_CHECK(validate(config, config.name));
-  return Builder(config, pool).build();
+  return Builder(config, pool, rotated).build();
 }
 
-Result<Model::Parts> synthetic_parts(std::string_view shape, ThreadPool& pool) {
+Result<Model::Parts> synthetic_parts(std::string_view shape, ThreadPool& pool, bool rotated) {
   if (std::find(kShapes.begin(), kShapes.end(), shape) == kShapes.end()) {
     return fail("no synthetic shape is called '{}'; there are {}", shape, fmt::join(kShapes, ", "));
   }
-  return synthetic_parts(config_of(shape), pool);
+  ModelConfig config = config_of(shape);
+  if (rotated) config.name += " rotated";
+  return synthetic_parts(config, pool, rotated);
 }
 
-Result<std::shared_ptr<const Model>> synthetic_model(const ModelConfig& config, ThreadPool& pool) {
-  STERNA_TRY(Model::Parts parts, synthetic_parts(config, pool));
+Result<std::shared_ptr<const Model>> synthetic_model(const ModelConfig& config, ThreadPool& pool,
+                                                     bool rotated) {
+  STERNA_TRY(Model::Parts parts, synthetic_parts(config, pool, rotated));
   return Model::create(std::move(parts), config.name);
 }
 

@@ -14,12 +14,14 @@ namespace sterna::runtime {
 std::span<const std::string_view> synthetic_shapes();
 
 // One plane and one scale per matrix, int8 embedding and head, a tokenizer of bytes. The same model on every
-// call, before it becomes a Model: to be repacked, or written by convert/save.h. Errors: unknown shape, no
+// call, before it becomes a Model: to be repacked, or written by convert/save.h. `rotated`: matrices with an
+// input rotation, in blocks of the largest power of two that divides the columns. Errors: unknown shape, no
 // memory.
-Result<Model::Parts> synthetic_parts(std::string_view shape, ThreadPool& pool);
+Result<Model::Parts> synthetic_parts(std::string_view shape, ThreadPool& pool, bool rotated = false);
 
 // The same for any configuration, which must be valid.
-Result<Model::Parts> synthetic_parts(const ModelConfig& config, ThreadPool& pool);
-Result<std::shared_ptr<const Model>> synthetic_model(const ModelConfig& config, ThreadPool& pool);
+Result<Model::Parts> synthetic_parts(const ModelConfig& config, ThreadPool& pool, bool rotated = false);
+Result<std::shared_ptr<const Model>> synthetic_model(const ModelConfig& config, ThreadPool& pool,
+                                                     bool rotated = false);
 
 }  // namespace sterna::runtime

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "kernels/views.h"
@@ -22,11 +23,15 @@ struct Matrix {
   [[nodiscard]] std::size_t columns() const { return ternary ? trits.columns : dense.columns; }
 };
 
-// y = weight * norm(x) + bias; norm and bias only where the model has them.
+// y = weight * R^T norm(x) + bias; norm, rotation and bias only where the model has them.
 struct Linear {
   Matrix weight;
   const float* bias = nullptr;  // [rows]
   const float* norm = nullptr;  // [columns], RMSNorm gain on the layer's own input
+  // Of a ternary weight, the factors of kernels::rotate for R^T.
+  const float* rotation = nullptr;  // [columns]
+  std::size_t rotation_block = 0;   // 0: none
+  std::uint32_t rotation_seed = 0;  // what the factors were made from, for who writes the model
 };
 
 struct LayerWeights {

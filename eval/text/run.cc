@@ -6,6 +6,7 @@
 #include "eval/text/text.h"
 #include "eval/text/windows.h"
 #include "runtime/format.h"
+#include "runtime/prompt.h"
 
 namespace sterna::eval {
 namespace {
@@ -26,7 +27,7 @@ Result<CutText> cut_text(const Contestant& model, const TextSpec& spec) {
   auto ids = tokenizer.encode(spec.content, {.add_special = false, .parse_special = spec.parse_special});
   if (!ids) return fail("text '{}', {}: {}", spec.name, model.name, ids.error().message);
   text.ids = *std::move(ids);
-  text.bos = first_token(tokenizer);
+  text.bos = runtime::beginning_of_text(tokenizer);
   if (spec.bos && *spec.bos && !text.bos && model.model().config().bos >= 0) {
     text.bos = model.model().config().bos;
   }

@@ -45,14 +45,6 @@ Result<std::vector<Window>> cut(std::size_t tokens, const Protocol& p) {
   return side_by_side(tokens, p.window, p.name == "all" ? 1 : p.window / 2 + 1);
 }
 
-std::optional<runtime::TokenId> first_token(const runtime::Tokenizer& tokenizer) {
-  // A letter, because a frame need not be put around nothing.
-  const auto bare = tokenizer.encode("a", {.add_special = false, .parse_special = false});
-  const auto framed = tokenizer.encode("a", {.add_special = true, .parse_special = false});
-  if (!bare || !framed || framed->size() <= bare->size() || framed->front() == bare->front()) return {};
-  return framed->front();
-}
-
 std::vector<std::size_t> byte_offsets(const runtime::Tokenizer& tokenizer,
                                       std::span<const runtime::TokenId> ids) {
   std::vector<std::size_t> offsets = {0};

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -32,9 +31,6 @@ struct Window {
 
 // An error when `tokens` fill no window, or the protocol's numbers make no sense.
 Result<std::vector<Window>> cut(std::size_t tokens, const Protocol& protocol);
-
-// The token that the tokenizer puts in front of every text (BOS); none if it puts none.
-std::optional<runtime::TokenId> first_token(const runtime::Tokenizer& tokenizer);
 
 // bytes[i]: of the text that the tokens before i stand for, where characters are whole; size n + 1.
 std::vector<std::size_t> byte_offsets(const runtime::Tokenizer& tokenizer,

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <cmath>
 #include <filesystem>
 #include <functional>
 #include <set>
@@ -46,8 +48,8 @@ ModelConfig wide_config(bool sub_norms) {
 }
 
 // The random model of a configuration as a file.
-std::string saved(const TempDir& folder, const ModelConfig& config) {
-  const auto parts = runtime::synthetic_parts(config, test_pool());
+std::string saved(const TempDir& folder, const ModelConfig& config, bool rotated = false) {
+  const auto parts = runtime::synthetic_parts(config, test_pool(), rotated);
   EXPECT_TRUE(parts) << (parts ? "" : parts.error().message);
   const auto size = save_model(*parts, folder.file("model.gguf"), nullptr, never);
   EXPECT_TRUE(size) << (size ? "" : size.error().message);
@@ -81,8 +83,8 @@ TEST(Save, AnInterruptedOneLeavesNothing) {
 
 class ExportedFile {
  public:
-  ExportedFile(const ModelConfig& config, const ExportOptions& options) {
-    source_ = saved(folder_, config);
+  ExportedFile(const ModelConfig& config, const ExportOptions& options, bool rotated = false) {
+    source_ = saved(folder_, config, rotated);
     const auto report = export_model(source_, folder_.file("out.gguf"), options, test_pool(), nullptr, never);
     EXPECT_TRUE(report) << (report ? "" : report.error().message);
     if (report) report_ = *report;
@@ -169,6 +171,49 @@ TEST(Export, F16TakesAnyWidthAndRoundsOnce) {
     ASSERT_EQ(half, kernels::float_to_f16(exact));
   }
   EXPECT_EQ(file.gguf().tensor("token_embd.weight")->type, runtime::ggml_id::f16);
+}
+
+// W = W' R^T: the weight at column i is the sum over the block of W'[j] * H[j][i] * s[i].
+TEST(Export, F16TurnsRotatedMatricesBack) {
+  const ExportedFile file(testing::small_config(), {.type = ExportType::f16}, true);
+  const auto model = file.model();
+  const runtime::Linear& down = model->weights().layers[0].down;
+  const kernels::TernaryView& w = down.weight.trits;
+  ASSERT_EQ(down.rotation_block, 16U);
+  const auto data = file.data("blk.0.ffn_down.weight");
+  const double scale = kernels::scale_at(w, 0, 0);
+  for (std::size_t r = 0; r < w.rows; ++r) {
+    for (std::size_t i = 0; i < w.columns; ++i) {
+      double sum = 0;
+      for (std::size_t j = i / 16 * 16; j < i / 16 * 16 + 16; ++j) {
+        const bool minus = std::popcount(i % 16 & j % 16) % 2 != 0;
+        sum += (minus ? -scale : scale) * kernels::unpack(w, r, j);
+      }
+      const double exact = std::signbit(down.rotation[i]) ? -sum / 4 : sum / 4;
+      std::uint16_t half = 0;
+      std::memcpy(&half, data.data() + 2 * (r * w.columns + i), 2);
+      // Half a step of f16. Before that the floats are exact up to 2^-19 of the block's norm, 4 scales: 4
+      // stages and 2 products.
+      ASSERT_NEAR(kernels::f16_to_float(half), exact, 0x1p-11 * std::fabs(exact) + 0x1p-19 * 4 * scale)
+          << "row " << r << ", column " << i;
+    }
+  }
+}
+
+TEST(Export, TernaryTypesRefuseRotatedMatrices) {
+  const TempDir folder;
+  const TempDir target;
+  const std::string file = saved(folder, wide_config(true), true);
+  for (const ExportType type : {ExportType::tq2_0, ExportType::tq1_0}) {
+    const auto report =
+        export_model(file, target.file("out.gguf"), {.type = type}, test_pool(), nullptr, never);
+    ASSERT_FALSE(report);
+    EXPECT_THAT(report.error().message, HasSubstr("blk.0.attn_q.weight"));
+    EXPECT_THAT(report.error().message,
+                HasSubstr("rotation, which llama.cpp does not compute; use --to f16"));
+    EXPECT_EQ(report.error().message.find('\n'), std::string::npos);
+    EXPECT_TRUE(std::filesystem::is_empty(target.path()));
+  }
 }
 
 TEST(Export, RowsWithoutATokenBecomeUnusedTokens) {

@@ -1,5 +1,7 @@
 #include "eval/text/windows.h"
 
+#include "runtime/prompt.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -82,7 +84,7 @@ TEST(Windows, BytesAreCountedWhereCharactersAreWhole) {
   const auto ids = (*model)->tokenizer().encode("aé猫");  // a token for each of 1 + 2 + 3 bytes
   ASSERT_TRUE(ids);
   EXPECT_EQ(byte_offsets((*model)->tokenizer(), *ids), (std::vector<std::size_t>{0, 1, 1, 3, 3, 3, 6}));
-  EXPECT_EQ(first_token((*model)->tokenizer()), std::nullopt);
+  EXPECT_EQ(runtime::beginning_of_text((*model)->tokenizer()), std::nullopt);
 }
 
 }  // namespace

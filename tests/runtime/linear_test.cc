@@ -6,6 +6,8 @@
 #include <random>
 #include <vector>
 
+#include "kernels/rotate/factors.h"
+#include "kernels/rotate/reference.h"
 #include "kernels/ternary_matmul/pack.h"
 #include "tests/support/engine.h"
 #include "tests/support/small_config.h"
@@ -16,6 +18,7 @@ namespace {
 constexpr std::size_t kTokens = 5;
 constexpr std::size_t kColumns = 48;  // of small_config()
 constexpr std::size_t kRows = 20;
+constexpr std::size_t kBlock = 16;
 constexpr float kEps = 1e-5F;
 constexpr float kOwnEps = 1e-3F;
 
@@ -29,7 +32,8 @@ std::vector<float> normals(unsigned seed, std::size_t n) {
 
 const kernels::Kernels& k() { return testing::test_kernels(); }
 
-// A ternary and a dense matrix, each with and without a norm of its own.
+// A ternary and a dense matrix, each with and without a norm of its own, the ternary one also with a
+// rotation.
 struct Linears {
   Linears() : codes(kernels::packed_bytes(kRows, kColumns, 1) / sizeof(Line)) {
     std::vector<std::int8_t> trits(kRows * kColumns);
@@ -44,6 +48,12 @@ struct Linears {
     normed_ternary.norm = own_norm.data();
     normed_dense = dense;
     normed_dense.norm = own_norm.data();
+    kernels::fill_rotation(7, kBlock, factors);
+    rotated = ternary;
+    rotated.rotation = factors.data();
+    rotated.rotation_block = kBlock;
+    normed_rotated = rotated;
+    normed_rotated.norm = own_norm.data();
   }
 
   struct alignas(64) Line {
@@ -53,7 +63,8 @@ struct Linears {
   float scale = 0.25F;
   std::vector<float> floats = normals(4, kRows* kColumns);
   std::vector<float> own_norm = normals(5, kColumns);
-  Linear ternary, dense, normed_ternary, normed_dense;
+  std::vector<float> factors = std::vector<float>(kColumns);
+  Linear ternary, dense, normed_ternary, normed_dense, rotated, normed_rotated;
 };
 
 // What `linear` gives for the row y, an operation at a time.
@@ -63,6 +74,10 @@ std::vector<float> product(const Linear& linear, std::vector<float> y) {
   if (!linear.weight.ternary) {
     k().dense_matmul(linear.weight.dense, y.data(), 1, kColumns, 0, kRows, out.data(), kRows);
     return out;
+  }
+  if (linear.rotation != nullptr) {
+    const std::vector<float> plain = y;
+    kernels::reference_rotate(plain.data(), linear.rotation, kColumns, kBlock, y.data());
   }
   std::vector<std::int8_t> q(kColumns);
   std::int32_t sum = 0;
@@ -116,7 +131,14 @@ void expect_step_by_step(const Front& front, std::span<const Linear* const> line
 TEST(Linear, GivesTheBitsOfOneOperationAtATime) {
   const Linears l;
   const std::vector<std::vector<const Linear*>> sets = {
-      {&l.ternary}, {&l.dense}, {&l.ternary, &l.dense, &l.ternary}, {&l.normed_ternary, &l.normed_dense}};
+      {&l.ternary},
+      {&l.dense},
+      {&l.ternary, &l.dense, &l.ternary},
+      {&l.normed_ternary, &l.normed_dense},
+      {&l.rotated},
+      {&l.rotated, &l.dense, &l.rotated},
+      {&l.dense, &l.rotated},
+      {&l.normed_rotated, &l.normed_dense, &l.normed_ternary}};
   for (const Front& front : {Front{false, false, false}, Front{false, false, true}, Front{true, false, true},
                              Front{false, true, false}, Front{false, true, true}}) {
     for (std::size_t set = 0; set < sets.size(); ++set) {

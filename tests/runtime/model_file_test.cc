@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "convert/model_header.h"
 #include "runtime/verify.h"
 #include "tests/support/engine.h"
 #include "tests/support/shared_data.h"
@@ -48,8 +49,8 @@ TEST(Descriptor, RoundTripsAndRefusesWhatItDoesNotKnow) {
     EXPECT_THAT(result.error().message, HasSubstr(why));
   };
   std::string line = to_json(d);
-  line.insert(1, R"("requires":["rotation"],)");
-  refused(line, "rotation");
+  line.insert(1, R"("requires":["permutation"],)");
+  refused(line, R"(needs ["permutation"], which this version does not know)");
   refused(R"({"name":"w","rows":1,"columns":4,"layout":"trit-base3","crc32":0})", "trit-base3");
   refused(R"({"name":"w","rows":0,"columns":4,"layout":"f32","crc32":0})", "rows");
   refused(R"({"name":"w","rows":1,"columns":99999999999,"layout":"f32","crc32":0})", "columns");
@@ -66,6 +67,72 @@ TEST(Descriptor, RoundTripsAndRefusesWhatItDoesNotKnow) {
       R"({"name":"w","rows":1,"columns":4,"layout":"base3-16x20","planes":1,"group":128,"scale":"f32","crc32":0})",
       "single scale");
   refused("[]", "not a JSON object");
+}
+
+TensorDescriptor rotated_descriptor() {
+  TensorDescriptor d{"blk.0.ffn_down.weight", 2560, 6912, Layout::trit2};
+  d.rotation_block = 256;
+  d.rotation_seed = 0xFFFFFFFFU;
+  return d;
+}
+
+TEST(Descriptor, RotationsRoundTrip) {
+  const TensorDescriptor d = rotated_descriptor();
+  EXPECT_THAT(to_json(d),
+              HasSubstr(R"("rotation":{"block":256,"seed":4294967295},"requires":["rotation"],"crc32")"));
+  const auto parsed = parse_descriptor(to_json(d), "f");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->rotation_block, 256U);
+  EXPECT_EQ(parsed->rotation_seed, 0xFFFFFFFFU);
+  EXPECT_EQ(parsed->bytes(), d.bytes());
+}
+
+TEST(Descriptor, RotationsThatMakeNoSenseAreRefused) {
+  const auto refused = [](const std::string& part, const std::string& instead, const char* why) {
+    std::string line = to_json(rotated_descriptor());
+    const std::size_t at = line.find(part);
+    ASSERT_NE(at, std::string::npos) << part;
+    const auto result = parse_descriptor(line.replace(at, part.size(), instead), "f");
+    ASSERT_FALSE(result) << line;
+    EXPECT_THAT(result.error().message, HasSubstr(why)) << line;
+    EXPECT_THAT(result.error().message, HasSubstr("blk.0.ffn_down.weight"));
+  };
+  refused(R"(,"requires":["rotation"])", "", "stand together");
+  refused(R"(,"requires":["rotation"])", R"(,"requires":[])", "stand together");
+  refused(R"("rotation":{"block":256,"seed":4294967295},)", "", "stand together");
+  refused(R"(["rotation"])", R"(["rotation","permutation"])", R"(needs ["permutation"])");
+  refused(R"(["rotation"])", R"("rotation")", R"(needs "rotation")");
+  refused(R"({"block":256,"seed":4294967295})", "7", "not an object");
+  refused(R"("block":256,)", "", "'block' is missing");
+  refused(R"(,"seed":4294967295)", "", "'seed' is missing");
+  refused("4294967295", "4294967296", "'seed' is");
+  refused("4294967295", "-1", "'seed' is");
+  for (const char* block : {"0", "1", "2097152"})
+    refused(R"("block":256)", fmt::format(R"("block":{})", block), "'block' is");
+  for (const char* block : {"3", "216", "512"})
+    refused(R"("block":256)", fmt::format(R"("block":{})", block), "power of two that divides the 6912");
+  refused(R"("layout":"trit2-16x16")", R"("layout":"f16")", "only ternary ones");
+}
+
+// The header's size must be known before the tensors are, so no descriptor may be longer than its place.
+TEST(Descriptor, TheLongestOneFitsItsPlace) {
+  std::size_t longest = 0;
+  for (int role = 0; role <= static_cast<int>(Role::down); ++role) {
+    for (const Part part : {Part::weight, Part::bias, Part::norm}) {
+      TensorDescriptor d;
+      d.name = tensor_name(static_cast<Role>(role), part, 4095);  // of at most 4096 layers
+      d.rows = 1U << 24;
+      d.columns = kernels::kMaxColumns;
+      d.layout = Layout::triples;
+      d.planes = 3;
+      d.group = 128;
+      d.rotation_block = kernels::kMaxColumns;
+      d.rotation_seed = d.crc32 = 0xFFFFFFFFU;
+      longest = std::max(longest, to_json(d).size());
+    }
+  }
+  EXPECT_LE(longest, convert::kDescriptorLength);
+  EXPECT_GT(longest, 192U) << "the place could be smaller";
 }
 
 TEST(ModelFile, MappedAndReadFilesGiveTheSameLogits) {

@@ -1,0 +1,201 @@
+#include "convert/calibrate/calibrate.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "convert/calibrate/streams.h"
+#include "convert/graph/load.h"
+#include "convert/hf_names.h"
+#include "kernels/rotate/factors.h"
+
+namespace sterna::convert {
+namespace {
+
+using runtime::Role;
+using runtime::TensorSpec;
+using Clock = std::chrono::steady_clock;
+
+constexpr Role kLinears[] = {Role::q, Role::k, Role::v, Role::o, Role::gate, Role::up, Role::down};
+constexpr Family kOrder[] = {Family::qkv, Family::o, Family::gate_up, Family::down};
+
+// The rotation of a family's input: the block is the largest power of two that divides the columns.
+std::shared_ptr<const Rotation> rotation_for(Family family, std::size_t columns) {
+  auto rotation = std::make_shared<Rotation>();
+  rotation->block = columns & (~columns + 1);
+  rotation->seed = static_cast<std::uint32_t>(family) + 1;
+  if (rotation->block < 2) return nullptr;
+  rotation->factors.resize(columns);
+  kernels::fill_rotation(rotation->seed, rotation->block, rotation->factors);
+  return rotation;
+}
+
+class Calibration {
+ public:
+  Calibration(const Checkpoint& checkpoint, const HfModel& model, const PlanesOf& planes,
+              const CalibrationOptions& options, const BlockGraph& graph, Streams& streams,
+              const CalibrationSurroundings& surroundings)
+      : checkpoint_(checkpoint),
+        model_(model),
+        planes_(planes),
+        options_(options),
+        graph_(graph),
+        streams_(streams),
+        surroundings_(surroundings) {
+    if (!options.rotate) return;
+    for (const Family family : kOrder) {
+      rotations_[static_cast<std::size_t>(family)] = rotation_for(family, graph.columns(family));
+    }
+  }
+
+  Result<FittedLayer> fit_layer(std::size_t layer) {
+    const auto start = Clock::now();
+    FittedLayer fitted;
+    fitted.linears.resize(std::size(kLinears));
+    STERNA_TRY(BlockWeights original, rotated_block(layer));
+    BlockWeights quantised = original;
+    for (const Family family : kOrder) {
+      if (surroundings_.cancelled()) return fail("interrupted");
+      if (surroundings_.progress) {
+        surroundings_.progress(layer * kFamilies + static_cast<std::size_t>(family),
+                               model_.config.layers * kFamilies, fmt::format("layer {}", layer));
+      }
+      STERNA_TRY(Moments moments, streams_.moments(family, original, quantised));
+      if (!moments.finite()) {
+        return fail("layer {}: the model's activations on the calibration text are not finite", layer);
+      }
+      STERNA_CHECK(fit_family(layer, family, moments, original, quantised, fitted));
+    }
+    STERNA_CHECK(streams_.finish_layer(original, quantised));
+    fitted.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    return fitted;
+  }
+
+  Status repeat_layer(std::size_t layer, const FittedLayer& fitted) {
+    STERNA_TRY(const BlockWeights original, rotated_block(layer));
+    BlockWeights quantised = original;
+    for (const Role role : kLinears) {
+      DenseLinear& linear = linear_of(quantised, role);
+      const LevelMatrix& matrix = fitted.linears[linear_index(role)].matrix;
+      if (matrix.rows != linear.rows || matrix.columns != linear.columns) {
+        return fail("layer {}: the finished part belongs to another model; leave out --resume", layer);
+      }
+      matrix.dequantize(linear.weight);
+    }
+    return streams_.skip_layer(original, quantised);
+  }
+
+ private:
+  Result<BlockWeights> rotated_block(std::size_t layer) {
+    STERNA_TRY(BlockWeights block, load_block(checkpoint_, model_, layer));
+    for (const Role role : kLinears) {
+      const Family family = family_of(role);
+      const Rotation* rotation = rotations_[static_cast<std::size_t>(family)].get();
+      DenseLinear& linear = linear_of(block, role);
+      // W' = W R: a row of it is R^T w, what becomes of an input.
+      surroundings_.pool.run(linear.rows, 64, [&](std::size_t begin, std::size_t end, std::size_t) {
+        graph_.rotate(rotation, linear.columns, end - begin, linear.weight.data() + begin * linear.columns);
+      });
+    }
+    for (const Family family : kOrder)
+      block.rotations[static_cast<std::size_t>(family)] = rotations_[static_cast<std::size_t>(family)];
+    return block;
+  }
+
+  Status fit_family(std::size_t layer, Family family, const Moments& moments, BlockWeights& original,
+                    BlockWeights& quantised, FittedLayer& fitted) {
+    STERNA_TRY(const Factor factor, factorise(moments.second(), moments.columns(), options_.fit.act_order));
+    fitted.damping[static_cast<std::size_t>(family)] = factor.damping;
+    std::vector<FitTask> tasks;
+    std::vector<Role> roles;
+    for (const Role role : kLinears) {
+      if (family_of(role) != family) continue;
+      const DenseLinear& linear = linear_of(original, role);
+      TensorSpec spec{role,
+                      runtime::Part::weight,
+                      static_cast<std::int32_t>(layer),
+                      static_cast<std::uint32_t>(linear.rows),
+                      static_cast<std::uint32_t>(linear.columns),
+                      runtime::tensor_name(role, runtime::Part::weight, static_cast<std::int32_t>(layer))};
+      tasks.push_back(
+          {linear.weight, linear.rows, planes_(spec), family == Family::o || family == Family::down});
+      roles.push_back(role);
+    }
+    std::vector<Fitted> results = fit(tasks, moments, factor, options_.fit, surroundings_.pool);
+    const Rotation* rotation = rotations_[static_cast<std::size_t>(family)].get();
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      FittedLinear& out = fitted.linears[linear_index(roles[i])];
+      out.matrix = std::move(results[i].matrix);
+      if (rotation != nullptr) {
+        out.rotation_block = rotation->block;
+        out.rotation_seed = rotation->seed;
+      }
+      out.relative_error =
+          results[i].signal > 0.0 ? std::sqrt(std::max(0.0, results[i].loss) / results[i].signal) : 0.0;
+      out.plain_rows = results[i].plain_rows;
+      out.matrix.dequantize(linear_of(quantised, roles[i]).weight);
+    }
+    return {};
+  }
+
+  const Checkpoint& checkpoint_;
+  const HfModel& model_;
+  const PlanesOf& planes_;
+  const CalibrationOptions& options_;
+  const BlockGraph& graph_;
+  Streams& streams_;
+  const CalibrationSurroundings& surroundings_;
+  std::shared_ptr<const Rotation> rotations_[kFamilies];
+};
+
+// Rows of the embedding, read from the checkpoint when they are asked for.
+Streams::EmbeddingRow embedding_rows(const Checkpoint& checkpoint, const StoredTensor& tensor) {
+  return [&checkpoint, &tensor](runtime::TokenId id, std::span<float> row) {
+    const auto at = static_cast<std::uint64_t>(id);
+    return checkpoint.read_floats(tensor, at, at + 1, row);
+  };
+}
+
+const TensorSpec& spec_of(const std::vector<TensorSpec>& specs, Role role) {
+  return *std::ranges::find(specs, role, &TensorSpec::role);
+}
+
+}  // namespace
+
+std::size_t linear_index(Role role) {
+  return static_cast<std::size_t>(std::ranges::find(kLinears, role) - std::begin(kLinears));
+}
+
+Result<CalibrationReport> calibrate(const Checkpoint& checkpoint, const HfModel& model,
+                                    const CalibrationWindows& windows, const PlanesOf& planes,
+                                    const CalibrationOptions& options, const WorkFolder& folder,
+                                    const CalibrationSurroundings& surroundings) {
+  const std::vector<TensorSpec> specs = runtime::tensor_list(model.config);
+  STERNA_TRY(const StoredTensor* embedding,
+             find_tensor(checkpoint, model, spec_of(specs, Role::token_embedding)));
+  const BlockGraph graph(model.config, surroundings.kernels, windows.window);
+  const std::size_t held_out = std::min<std::size_t>(8, windows.windows() / 8);
+  STERNA_TRY(Streams streams, Streams::create(graph, windows, held_out, options.memory, folder.path(),
+                                              embedding_rows(checkpoint, *embedding), surroundings.pool));
+  Calibration calibration(checkpoint, model, planes, options, graph, streams, surroundings);
+  const std::size_t finished = folder.finished_layers();
+  for (std::size_t layer = 0; layer < model.config.layers; ++layer) {
+    if (surroundings.cancelled()) return fail("interrupted");
+    const bool resumed = layer < finished;
+    FittedLayer fitted;
+    if (resumed) {
+      STERNA_TRY(fitted, folder.load(layer));
+      STERNA_CHECK(calibration.repeat_layer(layer, fitted));
+    } else {
+      STERNA_TRY(fitted, calibration.fit_layer(layer));
+      STERNA_CHECK(folder.save(layer, fitted));
+    }
+    if (surroundings.on_layer) surroundings.on_layer({layer, model.config.layers, &fitted, resumed});
+  }
+  CalibrationReport report;
+  report.description = windows.description;
+  report.fingerprints = windows.fingerprints;
+  return report;
+}
+
+}  // namespace sterna::convert
