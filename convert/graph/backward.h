@@ -16,7 +16,7 @@ struct LinearGradient {
   std::span<float> weight;      // [rows, columns]: dL/dW = dy^T x', x' the (rotated) input
   std::span<float> log_scales;  // [rows, groups]: dL/d ln s = sum over the group's columns of W o dL/dW,
                                 // which is what W = s * level gives; 0 where s = 0
-  std::span<float> bias;  // [rows]: dL/db = sum over the tokens of dy
+  std::span<float> bias;        // [rows]: dL/db = sum over the tokens of dy
 };
 
 // The same for a block; norm gains as in BlockWeights, or empty.

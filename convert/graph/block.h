@@ -5,6 +5,7 @@
 // A window of T tokens begins at position 0. Matrices are row-major: T rows, or one per output.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -45,7 +46,7 @@ struct BlockWeights {
   DenseLinear gate, up;
   std::vector<float> ffn_sub_norm;  // [ffn] or empty
   DenseLinear down;
-  std::shared_ptr<const Rotation> rotations[kFamilies];  // of the inputs; none: as they are
+  std::array<std::shared_ptr<const Rotation>, kFamilies> rotations;  // of the inputs; none: as they are
 
   [[nodiscard]] const Rotation* rotation(Family family) const {
     return rotations[static_cast<std::size_t>(family)].get();

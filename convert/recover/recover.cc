@@ -66,11 +66,9 @@ class Tuner {
         states_(teacher == nullptr ? 0 : std::max(options.batch, options.held_out) * window_floats()),
         pass_(model, text.tokens, teacher == nullptr ? std::span<const float>{} : teacher->head, kernels,
               pool, cancelled) {
-    const std::vector<std::size_t> order = shuffled(text.count(), options.seed);
-    const auto border = order.begin() + static_cast<std::ptrdiff_t>(options.held_out);
-    held_out_.assign(order.begin(), border);
-    training_.assign(border, order.end());
-    std::ranges::sort(training_);
+    training_ = text.count() - options.held_out;
+    held_out_.resize(options.held_out);
+    std::iota(held_out_.begin(), held_out_.end(), training_);
   }
 
   Result<RecoverReport> run() {
@@ -115,7 +113,8 @@ class Tuner {
   std::vector<float> gradient_;
   std::vector<float> states_;  // of the teacher, for the windows of a batch
   ModelPass pass_;
-  std::vector<std::size_t> held_out_, training_;
+  std::vector<std::size_t> held_out_;  // windows; those in front of them are trained on
+  std::size_t training_ = 0;
   Clock::time_point counted_ = Clock::now();  // up to here time is in state_.seconds
   double measure_seconds_ = 0;                // of the last measurement
   double loss_ = 0;
@@ -177,10 +176,9 @@ std::vector<std::size_t> Tuner::batch(std::size_t step) const {
   windows.reserve(options_.batch);
   std::vector<std::size_t> order;
   for (std::size_t i = step * options_.batch; i < (step + 1) * options_.batch; ++i) {
-    const std::size_t at = i % training_.size();
-    if (order.empty() || at == 0)
-      order = shuffled(training_.size(), options_.seed + 1 + i / training_.size());
-    windows.push_back(training_[order[at]]);
+    const std::size_t at = i % training_;
+    if (order.empty() || at == 0) order = shuffled(training_, options_.seed + i / training_);
+    windows.push_back(order[at]);
   }
   return windows;
 }

@@ -20,14 +20,14 @@ namespace sterna::convert {
 struct RecoverOptions {
   double minutes = 0;  // what the tuning may take; 0: steps decide. The first steps are timed, and then it is
                        // settled how many there will be
-  std::size_t steps = 0;          // at most; 0: the minutes decide
-  std::size_t batch = 2;          // windows of one step; at most so many threads have work
-  std::size_t held_out = 4;       // windows that are not trained on and decide which step was the best
+  std::size_t steps = 0;     // at most; 0: the minutes decide
+  std::size_t batch = 2;     // windows of one step; at most so many threads have work
+  std::size_t held_out = 4;  // the last windows, which are not trained on and decide which step was the best
   std::size_t measure_every = 0;  // steps; 0: the larger of 5 and a tenth of all
   std::size_t warm_up = 5;        // steps
   float scale_rate = 1e-2F;       // Adam's step size for the logarithm of a scale
   float gain_rate = 5e-3F;        // and for a gain
-  std::uint64_t seed = 1;         // which windows are held out, and the order of the others
+  std::uint64_t seed = 1;         // the order of the windows
   std::string state;  // file for the state of the run, empty: none. If it is there, the run goes on from it;
                       // it is for the caller to remove. Written with every measurement and when cancelled
 };

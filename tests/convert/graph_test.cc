@@ -273,7 +273,7 @@ TEST(BackwardTest, AddsToGradientsAndSkipsThoseThatAreNotWanted) {
 TEST(UnrotateTest, IsTheInverseOfTheRotation) {
   const auto rotation = RandomBlock::rotation(96, 32, 3);
   const BlockGraph graph(base(), test_kernels(), 4);
-  const std::vector<float> x = RandomBlock(1).normals(4 * 96, 1.0F);
+  const std::vector<float> x = RandomBlock(1).normals(std::size_t{4} * 96, 1.0F);
   std::vector<float> y = x;
   graph.rotate(rotation.get(), 96, 4, y.data());
   EXPECT_NE(x, y);
@@ -366,7 +366,8 @@ TEST(HeadPiecesTest, PiecesOfAWindowAddUp) {
   double sum = 0;
   std::vector<float> d_norm(kHidden), d_single(kHidden), singles;
   for (std::size_t t = 0; t < kTokens; ++t) {
-    std::vector<float> row(x.begin() + t * kHidden, x.begin() + (t + 1) * kHidden);
+    const auto stream = std::span(x).subspan(t * kHidden, kHidden);
+    std::vector<float> row(stream.begin(), stream.end());
     sum += loss.backward(head, {std::span(teacher).subspan(t * kHidden, kHidden), rows, {}}, row, d_single);
     singles.insert(singles.end(), row.begin(), row.end());
   }
