@@ -85,11 +85,14 @@ void BlockGraph::gate_up_input(const BlockWeights& w, std::span<const float> x, 
 
 void BlockGraph::project_heads(const BlockWeights& w, std::span<const float> input, float* q, float* k,
                                float* v) const {
-  const std::size_t tokens = input.size() / config_.hidden;
-  const std::size_t d = config_.head_dim;
   apply(w.q, input, q, false);
   apply(w.k, input, k, false);
   apply(w.v, input, v, false);
+  position_heads(w, input.size() / config_.hidden, q, k);
+}
+
+void BlockGraph::position_heads(const BlockWeights& w, std::size_t tokens, float* q, float* k) const {
+  const std::size_t d = config_.head_dim;
   const auto finish = [&](float* rows, std::size_t heads, const std::vector<float>& gain, std::size_t t) {
     float* row = rows + t * heads * d;
     if (!gain.empty()) norm(row, gain, heads, row);

@@ -5,6 +5,7 @@
 // A window of T tokens begins at position 0. Matrices are row-major: T rows, or one per output.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -45,7 +46,7 @@ struct BlockWeights {
   DenseLinear gate, up;
   std::vector<float> ffn_sub_norm;  // [ffn] or empty
   DenseLinear down;
-  std::shared_ptr<const Rotation> rotations[kFamilies];  // of the inputs; none: as they are
+  std::array<std::shared_ptr<const Rotation>, kFamilies> rotations;  // of the inputs; none: as they are
 
   [[nodiscard]] const Rotation* rotation(Family family) const {
     return rotations[static_cast<std::size_t>(family)].get();
@@ -89,6 +90,8 @@ class BlockGraph {
   // q, k, v of a window, with head norms and rotary positions.
   void project_heads(const BlockWeights& w, std::span<const float> qkv_input, float* q, float* k,
                      float* v) const;
+  // Head norms and rotary positions of q and k [tokens, ...] as the linears gave them, in place.
+  void position_heads(const BlockWeights& w, std::size_t tokens, float* q, float* k) const;
   // scores [kQueryRows, tokens] of the queries [begin, end) of a head: probabilities, 0 where a query does
   // not see.
   static constexpr std::size_t kQueryRows = 128;
