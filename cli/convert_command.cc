@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -22,6 +23,7 @@ struct Options : ConversionOptions {
   std::string storage = "fast";
   bool calibrate = false;
   bool no_rotation = false;
+  double recover = 0.0;
   convert::CalibrationOptions calibration;
 };
 
@@ -63,24 +65,39 @@ int run(const Options& o) {
                       : o.embedding == "bf16" ? convert::EmbeddingForm::bf16
                                               : convert::EmbeddingForm::int8;
   options.storage = runtime::storage_named(o.storage);
-  if (o.calibrate) {
+  if (o.calibrate || o.recover > 0.0) {
     const auto table = choose_kernels();
     if (!table) return print_error(table.error().message);
-    options.calibration = {o.calibration, *table, [](const convert::CalibratedLayer& l) {
-                             if (l.fitted == nullptr) return;
-                             std::string line;
-                             for (const auto& f : l.fitted->linears)
-                               line += fmt::format(" {:.4f}", f.relative_error);
-                             print_note(fmt::format("layer {:3}/{}{}  {:.1f} s", l.layer + 1, l.layers, line,
-                                                    l.fitted->seconds));
-                           }};
-    options.calibration->options.rotate = !o.no_rotation;
+    options.fit = {o.calibration,
+                   o.recover,
+                   0,
+                   *table,
+                   [](const convert::CalibratedLayer& l) {
+                     if (l.fitted == nullptr) return;
+                     std::string line;
+                     for (const auto& f : l.fitted->linears) line += fmt::format(" {:.4f}", f.relative_error);
+                     print_note(fmt::format("layer {:3}/{}{}  {:.1f} s", l.layer + 1, l.layers, line,
+                                            l.fitted->seconds));
+                   },
+                   [](const convert::RecoverProgress& p) {
+                     print_note(fmt::format("step {}/{} {:.0f} s loss {:.4f} held out {:.4f}", p.step,
+                                            p.steps, p.seconds, p.loss, p.held_out));
+                   }};
+    options.fit->calibration.rotate = !o.no_rotation;
   }
   Conversion conversion(o);
   const auto report = convert::convert_directory(o.source, o.output, options, conversion.pool(),
                                                  conversion.progress(), interrupted);
   const double seconds = conversion.finish();
   if (!report) return print_error(report.error().message);
+  if (report->fit) {
+    const auto show = [](const char* name, const convert::HeldOut& h) {
+      print_note(fmt::format("{}: ratio {:.4f} KL {:.4f} float ppl {:.3f} tokens {}", name,
+                             std::exp(h.loss - h.float_loss), h.divergence, std::exp(h.float_loss),
+                             h.tokens));
+    };
+    if (report->fit->calibrated) show("calibrated", *report->fit->calibrated);
+  }
   if (report->planes_by_default && !o.quiet) {
     print_note(
         "note: a float model: its linear layers became 3 trit planes; choose with --planes 1|2|3 or --float");
@@ -114,6 +131,7 @@ Command add_convert(CLI::App& app) {
       ->expected(0, -1);
   app.add_option("--tokens", c.text.tokens, "tokens of the text that are used")->capture_default_str();
   app.add_option("--seed", c.text.seed, "which of its windows these are")->capture_default_str();
+  app.add_option("--recover", options->recover, "then tune scales and norm gains for so many minutes");
   app.add_flag("--resume", c.resume, "go on with a calibration that was stopped");
   const auto* const group = "Steps of the calibration, for measuring what each is worth";
   app.add_flag("--no-rotation", options->no_rotation, "leave inputs as they are")->group(group);

@@ -42,7 +42,8 @@ void count(ConvertReport& report, const TensorSpec& spec, const Encoded& encoded
 
 std::string describe_source(const HfModel& model, const EncodeOptions& options) {
   if (model.quantization.form != TrainedForm::none) {
-    return fmt::format("trained ternary ({})", trained_form_name(model.quantization.form));
+    return fmt::format("trained ternary ({}){}", trained_form_name(model.quantization.form),
+                       options.fitted != nullptr ? ", scales tuned" : "");
   }
   if (!options.planes) return "float, as stored";
   return fmt::format("float, {}, {} plane{}", options.fitted != nullptr ? "calibrated" : "data-free",
@@ -55,26 +56,6 @@ Status check_options(const HfModel& model, const ConvertOptions& options, const 
   return fail("{}: is trained ternary ({}) and is packed exactly; leave out {}", directory,
               trained_form_name(model.quantization.form), options.planes ? "--planes" : "--float");
 }
-
-// The linears of a finished work folder, a layer at a time in memory.
-class FolderMatrices final : public FittedMatrices {
- public:
-  explicit FolderMatrices(const WorkFolder& folder) : folder_(folder) {}
-  [[nodiscard]] Result<Matrix> matrix(const TensorSpec& spec) const override {
-    if (layer_ != spec.layer) {
-      STERNA_TRY(fitted_, folder_.load(static_cast<std::size_t>(spec.layer)));
-      layer_ = spec.layer;
-    }
-    const FittedLinear& linear = fitted_.linears[linear_index(spec.role)];
-    return Matrix{linear.matrix.pack(), linear.rotation_block < 2 ? 0 : linear.rotation_block,
-                  linear.rotation_seed, linear.relative_error};
-  }
-
- private:
-  const WorkFolder& folder_;
-  mutable std::int32_t layer_ = -1;
-  mutable FittedLayer fitted_;
-};
 
 // Re-opens the finished file and compares every tensor with its checksum; mapped pages are dropped as we go,
 // so that the check needs no memory.
@@ -186,25 +167,6 @@ Result<Job> prepare_job(const Checkpoint& checkpoint, const HfModel& model, runt
   return Job{checkpoint, model, std::move(header)};
 }
 
-// What decides the result of a calibration, for recognising its work folder.
-std::string settings_of(const Checkpoint& checkpoint, const CalibrationRun& run, std::size_t planes,
-                        const CalibrationWindows& windows) {
-  const FitOptions& fit = run.options.fit;
-  std::string settings = fmt::format(
-      "{}, {} planes, calibrated on {}\nseed {}, window {}, tokens {:08x}\nrotation {}, act order {}, "
-      "feedback {}, "
-      "alpha {}, beta {}, descent {}\n",
-      checkpoint.directory(), planes, windows.text.text, run.options.text.seed, windows.window,
-      runtime::crc32_of(std::as_bytes(std::span(windows.ids))), run.options.rotate, fit.act_order,
-      fit.feedback, fit.alpha, fit.beta, fit.descent_rounds);
-  for (const std::string& file : checkpoint.files()) {
-    std::error_code ignored;
-    settings += fmt::format("{} {} {}\n", file, std::filesystem::file_size(file, ignored),
-                            std::filesystem::last_write_time(file, ignored).time_since_epoch().count());
-  }
-  return settings;
-}
-
 }  // namespace
 
 Result<ConvertReport> convert_directory(const std::string& directory, const std::string& output,
@@ -225,30 +187,22 @@ Result<ConvertReport> convert_directory(const std::string& directory, const std:
   const bool float_model = model.quantization.form == TrainedForm::none;
   const bool by_default = float_model && !options.planes && !options.keep_float;
   if (float_model && !options.keep_float) encode.planes = options.planes.value_or(3);
-  std::optional<WorkFolder> folder;
-  std::optional<FolderMatrices> fitted;
-  std::optional<CalibrationReport> calibration;
-  if (options.calibration) {
-    const CalibrationRun& run = *options.calibration;
+  std::optional<FittedModel> fitted;
+  if (options.fit) {
     STERNA_TRY(const runtime::Tokenizer encoder,
                runtime::Tokenizer::create(tokenizer, directory + "/tokenizer.json"));
-    const std::size_t window = std::min<std::size_t>(run.options.window, model.config.context);
-    STERNA_TRY(const CalibrationWindows windows, calibration_windows(run.options.text, encoder, window));
-    const std::string settings = settings_of(checkpoint, run, *encode.planes, windows);
-    STERNA_TRY(folder, WorkFolder::open(output, settings, run.options.resume));
-    const auto planes = [&](const TensorSpec&) { return *encode.planes; };
-    const CalibrationSurroundings surroundings{pool, *run.kernels, run.on_layer, {}, cancelled};
-    STERNA_TRY(calibration,
-               calibrate(checkpoint, model, windows, planes, run.options, *folder, surroundings));
-    fitted.emplace(*folder);
+    STERNA_TRY(fitted, FittedModel::create(checkpoint, model, encoder, encode.planes.value_or(1),
+                                           options.embedding, *options.fit, output, pool, cancelled));
     encode.fitted = &*fitted;
   }
   STERNA_TRY(Job job, prepare_job(checkpoint, model, std::move(tokenizer), encode));
-  if (calibration) job.header.set_calibration(calibration->text);
+  if (fitted) job.header.set_calibration(fitted->report().text);
   STERNA_TRY(ConvertReport report, Converter(job, encode, pool, progress, cancelled).run(output));
   report.planes_by_default = by_default;
-  report.calibration = std::move(calibration);
-  if (folder) STERNA_CHECK(folder->remove());
+  if (fitted) {
+    report.fit = fitted->report();
+    STERNA_CHECK(fitted->remove_work());
+  }
   return report;
 }
 

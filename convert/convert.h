@@ -7,26 +7,19 @@
 #include <string>
 #include <vector>
 
-#include "convert/calibrate/calibrate.h"
 #include "convert/encode.h"
+#include "convert/fitted_model.h"
 #include "runtime/result.h"
 #include "runtime/thread_pool.h"
 
 namespace sterna::convert {
-
-// How a float model is fitted to text; docs/quantization.md.
-struct CalibrationRun {
-  CalibrationOptions options;
-  const kernels::Kernels* kernels = nullptr;
-  std::function<void(const CalibratedLayer&)> on_layer = {};
-};
 
 struct ConvertOptions {
   std::optional<std::size_t> planes = {};  // 1..3; for float models only
   bool keep_float = false;                 // linears stay as stored; for float models only
   EmbeddingForm embedding = EmbeddingForm::int8;
   runtime::Storage storage = runtime::Storage::fast;  // of the ternary matrices
-  std::optional<CalibrationRun> calibration = {};     // for float models only; none: data-free planes
+  std::optional<FitRun> fit = {};                     // none: float models get data-free planes
 };
 
 struct ConvertReport {
@@ -41,7 +34,7 @@ struct ConvertReport {
   double mean_relative_error = 0;  // over those, ||W - Q|| / ||W||
   double worst_relative_error = 0;
   std::string worst_tensor;
-  std::optional<CalibrationReport> calibration = {};
+  std::optional<FitReport> fit = {};
 };
 
 // Called from the converting thread: bytes of tensors done of all, and what is under way.

@@ -110,7 +110,10 @@ Result<float> bias_factor(const Checkpoint& checkpoint, const HfModel& model, co
 }
 
 Status write_vector(const Checkpoint& checkpoint, const HfModel& model, const TensorSpec& spec,
-                    const StoredTensor& tensor, Checked& out) {
+                    const StoredTensor& tensor, const EncodeOptions& options, Checked& out) {
+  if (options.fitted != nullptr) {
+    if (const auto fitted = options.fitted->vector(spec)) return out.write(std::as_bytes(std::span(*fitted)));
+  }
   STERNA_TRY(const float factor, bias_factor(checkpoint, model, spec));
   STERNA_TRY(std::vector<float> values, checkpoint.read_floats(tensor));
   STERNA_CHECK(check_finite(values, 0, checkpoint.path_of(tensor) + ": " + tensor.name));
@@ -191,17 +194,19 @@ Status write_packed(const PackedMatrix& matrix, runtime::Storage storage, runtim
 Status write_linear(const Checkpoint& checkpoint, const HfModel& model, const TensorSpec& spec,
                     const StoredTensor& tensor, const EncodeOptions& options, runtime::ThreadPool& pool,
                     Encoded& encoded, Checked& out) {
+  if (options.fitted != nullptr) {
+    STERNA_TRY(const auto fitted, options.fitted->matrix(spec));
+    if (fitted) {
+      encoded.relative_error = fitted->relative_error;
+      encoded.fitted = true;
+      encoded.descriptor.rotation_block = fitted->rotation_block;
+      encoded.descriptor.rotation_seed = fitted->rotation_seed;
+      return write_packed(fitted->packed, options.storage, pool, encoded.descriptor, out);
+    }
+  }
   if (is_trained_linear(model, spec)) {
     STERNA_TRY(const PackedMatrix matrix, pack_trained(checkpoint, model, spec, pool));
     return write_packed(matrix, options.storage, pool, encoded.descriptor, out);
-  }
-  if (options.fitted != nullptr) {
-    STERNA_TRY(const FittedMatrices::Matrix fitted, options.fitted->matrix(spec));
-    encoded.relative_error = fitted.relative_error;
-    encoded.fitted = true;
-    encoded.descriptor.rotation_block = fitted.rotation_block;
-    encoded.descriptor.rotation_seed = fitted.rotation_seed;
-    return write_packed(fitted.packed, options.storage, pool, encoded.descriptor, out);
   }
   STERNA_TRY(const MatrixSource source, matrix_source(checkpoint, tensor));
   STERNA_TRY(const std::optional<PackedMatrix> exact, pack_by_value(source, pool));
@@ -244,7 +249,7 @@ Result<Encoded> encode_tensor(const Checkpoint& checkpoint, const HfModel& model
       STERNA_CHECK(write_split_rows(checkpoint, *tensor, d, out));
       break;
     default:
-      STERNA_CHECK(spec.is_vector() ? write_vector(checkpoint, model, spec, *tensor, out)
+      STERNA_CHECK(spec.is_vector() ? write_vector(checkpoint, model, spec, *tensor, options, out)
                                     : write_dense(checkpoint, *tensor, d, out));
       break;
   }

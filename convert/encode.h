@@ -28,15 +28,19 @@ class FittedMatrices {
     double relative_error = 0.0;
   };
   virtual ~FittedMatrices() = default;
-  // Of a linear; the tensors of a layer are asked for one after the other.
-  virtual Result<Matrix> matrix(const runtime::TensorSpec& spec) const = 0;
+  // Of a linear, or none: it is encoded as if there were no fit. The tensors of a layer are asked for one
+  // after the other.
+  [[nodiscard]] virtual Result<std::optional<Matrix>> matrix(const runtime::TensorSpec& spec) const = 0;
+  // Of a vector that the fit has changed.
+  [[nodiscard]] virtual std::optional<std::vector<float>> vector(const runtime::TensorSpec& spec) const = 0;
 };
 
 struct EncodeOptions {
   std::optional<std::size_t> planes;  // float linears: trit planes; none: they stay as stored
   EmbeddingForm embedding = EmbeddingForm::int8;
   runtime::Storage storage = runtime::Storage::fast;
-  const FittedMatrices* fitted = nullptr;  // linears come from there; planes is set then, too
+  const FittedMatrices* fitted =
+      nullptr;  // what it has comes from there; of a float model planes is set, too
 };
 
 // The layout that encode_tensor() will choose, which depends on names and options only; of a ternary matrix

@@ -16,7 +16,6 @@ using runtime::Role;
 using runtime::TensorSpec;
 using Clock = std::chrono::steady_clock;
 
-constexpr Role kLinears[] = {Role::q, Role::k, Role::v, Role::o, Role::gate, Role::up, Role::down};
 constexpr Family kOrder[] = {Family::qkv, Family::o, Family::gate_up, Family::down};
 
 // The rotation of a family's input: the block is the largest power of two that divides the columns.
@@ -51,7 +50,7 @@ class Calibration {
   Result<FittedLayer> fit_layer(std::size_t layer) {
     const auto start = Clock::now();
     FittedLayer fitted;
-    fitted.linears.resize(std::size(kLinears));
+    fitted.linears.resize(std::size(kLinearRoles));
     STERNA_TRY(BlockWeights original, rotated_block(layer));
     BlockWeights quantised = original;
     for (const Family family : kOrder) {
@@ -74,7 +73,7 @@ class Calibration {
   Status repeat_layer(std::size_t layer, const FittedLayer& fitted) {
     STERNA_TRY(const BlockWeights original, rotated_block(layer));
     BlockWeights quantised = original;
-    for (const Role role : kLinears) {
+    for (const Role role : kLinearRoles) {
       DenseLinear& linear = linear_of(quantised, role);
       const LevelMatrix& matrix = fitted.linears[linear_index(role)].matrix;
       if (matrix.rows != linear.rows || matrix.columns != linear.columns) {
@@ -88,7 +87,7 @@ class Calibration {
  private:
   Result<BlockWeights> rotated_block(std::size_t layer) {
     STERNA_TRY(BlockWeights block, load_block(checkpoint_, model_, layer));
-    for (const Role role : kLinears) {
+    for (const Role role : kLinearRoles) {
       const Family family = family_of(role);
       const Rotation* rotation = rotations_[static_cast<std::size_t>(family)].get();
       DenseLinear& linear = linear_of(block, role);
@@ -108,7 +107,7 @@ class Calibration {
     fitted.damping[static_cast<std::size_t>(family)] = factor.damping;
     std::vector<FitTask> tasks;
     std::vector<Role> roles;
-    for (const Role role : kLinears) {
+    for (const Role role : kLinearRoles) {
       if (family_of(role) != family) continue;
       const DenseLinear& linear = linear_of(original, role);
       TensorSpec spec{role,
@@ -160,11 +159,33 @@ const TensorSpec& spec_of(const std::vector<TensorSpec>& specs, Role role) {
   return *std::ranges::find(specs, role, &TensorSpec::role);
 }
 
-}  // namespace
-
-std::size_t linear_index(Role role) {
-  return static_cast<std::size_t>(std::ranges::find(kLinears, role) - std::begin(kLinears));
+// Both streams' last held-out windows, through the head as the checkpoint has it.
+Result<HeldOut> measure_streams(const Checkpoint& checkpoint, const HfModel& model,
+                                const std::vector<TensorSpec>& specs, const CalibrationWindows& windows,
+                                const BlockGraph& graph, const Streams& streams,
+                                const CalibrationSurroundings& surroundings) {
+  const Role role = model.config.tied_head ? Role::token_embedding : Role::output;
+  STERNA_TRY(const std::vector<float> rows, load_floats(checkpoint, model, spec_of(specs, role)));
+  STERNA_TRY(const std::vector<float> norm,
+             load_floats(checkpoint, model, spec_of(specs, Role::output_norm)));
+  const std::size_t count = streams.held_out();
+  const std::size_t floats = windows.window * model.config.hidden;
+  std::vector<float> residuals(2 * count * floats);
+  std::vector<HeldOutWindow> held_out;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t window = streams.windows() - count + i;
+    const auto ours = std::span(residuals).subspan(2 * i * floats, floats);
+    const auto theirs = std::span(residuals).subspan((2 * i + 1) * floats, floats);
+    STERNA_CHECK(streams.residual(0, window, theirs));
+    STERNA_CHECK(streams.residual(1, window, ours));
+    held_out.push_back(
+        {std::span(windows.ids).subspan(window * windows.window, windows.window), theirs, ours});
+  }
+  const HeadWeights head{norm, rows};
+  return measure_held_out(held_out, head, head, model.config.norm_eps, graph.kernels(), surroundings.pool);
 }
+
+}  // namespace
 
 Result<CalibrationReport> calibrate(const Checkpoint& checkpoint, const HfModel& model,
                                     const CalibrationWindows& windows, const PlanesOf& planes,
@@ -194,6 +215,10 @@ Result<CalibrationReport> calibrate(const Checkpoint& checkpoint, const HfModel&
   }
   CalibrationReport report;
   report.text = windows.text;
+  if (held_out > 0) {
+    STERNA_TRY(report.held_out,
+               measure_streams(checkpoint, model, specs, windows, graph, streams, surroundings));
+  }
   return report;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "convert/calibrate/fit.h"
+#include "convert/calibrate/held_out.h"
 #include "convert/calibrate/text.h"
 #include "convert/calibrate/work_folder.h"
 #include "convert/checkpoint.h"
@@ -38,15 +39,6 @@ struct CalibratedLayer {
   bool resumed = false;  // it was finished by an earlier run
 };
 
-// How far the quantised model is from the float model on windows of the calibration text that nothing was
-// fitted to.
-struct HeldOut {
-  std::size_t tokens = 0;
-  double float_loss = 0.0;  // mean of -ln p(next token)
-  double loss = 0.0;
-  double divergence = 0.0;  // mean KL(float || quantised), nats
-};
-
 struct CalibrationReport {
   runtime::Calibration text;
   HeldOut held_out;
@@ -67,8 +59,5 @@ Result<CalibrationReport> calibrate(const Checkpoint& checkpoint, const HfModel&
                                     const CalibrationWindows& windows, const PlanesOf& planes,
                                     const CalibrationOptions& options, const WorkFolder& folder,
                                     const CalibrationSurroundings& surroundings);
-
-// The place of a linear in FittedLayer::linears.
-std::size_t linear_index(runtime::Role role);
 
 }  // namespace sterna::convert

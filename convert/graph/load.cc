@@ -1,11 +1,11 @@
 #include "convert/graph/load.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "convert/hf_names.h"
 
 namespace sterna::convert {
-namespace {
 
 using runtime::Part;
 using runtime::Role;
@@ -30,7 +30,13 @@ std::vector<float>& vector_in(BlockWeights& block, const TensorSpec& spec) {
   }
 }
 
-}  // namespace
+const std::vector<float>& vector_in(const BlockWeights& block, const TensorSpec& spec) {
+  return vector_in(const_cast<BlockWeights&>(block), spec);  // NOLINT(*-const-cast): it does not change it
+}
+
+std::size_t linear_index(Role role) {
+  return static_cast<std::size_t>(std::ranges::find(kLinearRoles, role) - std::begin(kLinearRoles));
+}
 
 DenseLinear& linear_of(BlockWeights& block, Role role) {
   switch (role) {
@@ -82,22 +88,36 @@ Result<std::vector<float>> load_floats(const Checkpoint& checkpoint, const HfMod
 }
 
 Result<BlockWeights> load_block(const Checkpoint& checkpoint, const HfModel& model, std::size_t layer) {
+  STERNA_TRY(BlockWeights block, load_block_vectors(checkpoint, model, layer));
+  for (const Role role : kLinearRoles) {
+    DenseLinear& linear = linear_of(block, role);
+    const TensorSpec spec{role,
+                          Part::weight,
+                          static_cast<std::int32_t>(layer),
+                          static_cast<std::uint32_t>(linear.rows),
+                          static_cast<std::uint32_t>(linear.columns),
+                          runtime::tensor_name(role, Part::weight, static_cast<std::int32_t>(layer))};
+    STERNA_TRY(linear.weight, load_floats(checkpoint, model, spec));
+  }
+  return block;
+}
+
+Result<BlockWeights> load_block_vectors(const Checkpoint& checkpoint, const HfModel& model,
+                                        std::size_t layer) {
   BlockWeights block;
   for (const TensorSpec& spec : runtime::tensor_list(model.config)) {
     if (spec.layer != static_cast<std::int32_t>(layer)) continue;
     if (spec.part == Part::norm) {
-      return fail("{}: a model with a norm in every linear layer cannot be calibrated",
+      return fail("{}: a model with a norm in every linear layer cannot be fitted to text",
                   checkpoint.directory());
     }
-    STERNA_TRY(std::vector<float> values, load_floats(checkpoint, model, spec));
     if (spec.is_vector()) {
-      vector_in(block, spec) = std::move(values);
+      STERNA_TRY(vector_in(block, spec), load_floats(checkpoint, model, spec));
       continue;
     }
     DenseLinear& linear = linear_of(block, spec.role);
     linear.rows = spec.rows;
     linear.columns = spec.columns;
-    linear.weight = std::move(values);
   }
   return block;
 }

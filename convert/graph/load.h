@@ -11,12 +11,24 @@
 
 namespace sterna::convert {
 
+// The linears of a block, in the order in which lists of them are kept.
+inline constexpr runtime::Role kLinearRoles[] = {runtime::Role::q,   runtime::Role::k,    runtime::Role::v,
+                                                 runtime::Role::o,   runtime::Role::gate, runtime::Role::up,
+                                                 runtime::Role::down};
+std::size_t linear_index(runtime::Role role);  // its place there
 // Where a tensor of a block belongs, for the roles of linears.
 DenseLinear& linear_of(BlockWeights& block, runtime::Role role);
 Family family_of(runtime::Role role);
+// A gain or a bias.
+std::vector<float>& vector_in(BlockWeights& block, const runtime::TensorSpec& spec);
+const std::vector<float>& vector_in(const BlockWeights& block, const runtime::TensorSpec& spec);
 
 // Float weights as stored, without rotation; errors for NaN and infinity, with their place.
 Result<BlockWeights> load_block(const Checkpoint& checkpoint, const HfModel& model, std::size_t layer);
+
+// The same without the linears' weights.
+Result<BlockWeights> load_block_vectors(const Checkpoint& checkpoint, const HfModel& model,
+                                        std::size_t layer);
 
 // A vector or matrix outside of the blocks: the embedding, the head, the final norm.
 Result<std::vector<float>> load_floats(const Checkpoint& checkpoint, const HfModel& model,

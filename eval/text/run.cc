@@ -22,6 +22,22 @@ struct CutText {
   std::vector<Window> windows;
 };
 
+// A perplexity of a text that the weights were fitted to says nothing about other texts.
+Status check_unseen(const Contestant& model, const TextSpec& spec, const CutText& text) {
+  const runtime::Calibration& calibration = model.model().calibration();
+  if (spec.seen || calibration.fingerprints.empty()) return {};
+  const Window& last = text.windows.back();
+  const std::span<const TokenId> used(text.ids.data(), last.begin + last.count);
+  const std::size_t bytes = byte_offsets(model.model().tokenizer(), used).back();
+  const double share =
+      runtime::share_known(std::string_view(spec.content).substr(0, bytes), calibration.fingerprints);
+  if (share < runtime::kSeenShare) return {};
+  return fail(
+      "text '{}': {} was calibrated on {}, which holds about {:.0f} % of it, so its perplexity would be too "
+      "good; use another text, or --seen-text to measure it all the same",
+      spec.name, model.name, calibration.text, 100.0 * share);
+}
+
 Result<CutText> cut_text(const Contestant& model, const TextSpec& spec) {
   const runtime::Tokenizer& tokenizer = model.model().tokenizer();
   CutText text{.ids = {}, .bos = {}, .protocol = spec.protocol, .windows = {}};
@@ -40,22 +56,6 @@ Result<CutText> cut_text(const Contestant& model, const TextSpec& spec) {
   if (spec.max_windows != 0 && text.windows.size() > spec.max_windows) text.windows.resize(spec.max_windows);
   STERNA_CHECK(check_unseen(model, spec, text));
   return text;
-}
-
-// A perplexity of a text that the weights were fitted to says nothing about other texts.
-Status check_unseen(const Contestant& model, const TextSpec& spec, const CutText& text) {
-  const runtime::Calibration& calibration = model.model().calibration();
-  if (spec.seen || calibration.fingerprints.empty()) return {};
-  const Window& last = text.windows.back();
-  const std::span<const TokenId> used(text.ids.data(), last.begin + last.count);
-  const std::size_t bytes = byte_offsets(model.model().tokenizer(), used).back();
-  const double share =
-      runtime::share_known(std::string_view(spec.content).substr(0, bytes), calibration.fingerprints);
-  if (share < runtime::kSeenShare) return {};
-  return fail(
-      "text '{}': {} was calibrated on {}, which holds about {:.0f} % of it, so its perplexity would be too "
-      "good; use another text, or --seen-text to measure it all the same",
-      spec.name, model.name, calibration.text, 100.0 * share);
 }
 
 std::vector<TokenId> window_ids(const CutText& text, const Window& w) {

@@ -1,0 +1,292 @@
+#include "convert/fitted_model.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <filesystem>
+
+#include "convert/calibrate/held_out.h"
+#include "convert/graph/load.h"
+#include "convert/hf_names.h"
+#include "convert/recover/pass.h"
+#include "convert/recover/teacher.h"
+#include "convert/trained.h"
+#include "kernels/rotate/factors.h"
+#include "kernels/ternary_matmul/pack.h"
+#include "runtime/format.h"
+
+namespace sterna::convert {
+namespace {
+
+using runtime::Part;
+using runtime::Role;
+using runtime::TensorSpec;
+
+// Tuning sees more text than the fit, as it is the text that it could learn by heart; the teacher's states of
+// it lie in memory.
+constexpr std::size_t kRecoverTokens = 262144;
+constexpr std::size_t kTeacherBytes = 640U << 20;
+
+// What decides the result of a fit, for recognising its work folder.
+std::string settings_of(const Checkpoint& checkpoint, const FitRun& run, std::size_t planes,
+                        const CalibrationWindows& windows) {
+  const CalibrationOptions& o = run.calibration;
+  std::string settings = fmt::format(
+      "{}, {} planes, calibrated on {}\nseed {}, window {}, tokens {:08x}\nrotation {}, act order {}, "
+      "feedback {}, alpha {}, beta {}, descent {}\n",
+      checkpoint.directory(), planes, windows.text.text, o.text.seed, windows.window,
+      runtime::crc32_of(std::as_bytes(std::span(windows.ids))), o.rotate, o.fit.act_order, o.fit.feedback,
+      o.fit.alpha, o.fit.beta, o.fit.descent_rounds);
+  for (const std::string& file : checkpoint.files()) {
+    std::error_code ignored;
+    settings += fmt::format("{} {} {}\n", file, std::filesystem::file_size(file, ignored),
+                            std::filesystem::last_write_time(file, ignored).time_since_epoch().count());
+  }
+  return settings;
+}
+
+// The rows of an embedding as the file will hold them (encode.cc, write_split_rows).
+void narrow_rows(EmbeddingForm form, std::size_t columns, std::vector<float>& rows) {
+  if (form != EmbeddingForm::int8) return;
+  for (std::size_t at = 0; at < rows.size(); at += columns) {
+    const auto row = std::span(rows).subspan(at, columns);
+    float largest = 0.0F;
+    for (const float x : row) largest = std::max(largest, std::fabs(x));
+    const float scale = largest / 127.0F;
+    if (scale == 0.0F) continue;
+    for (float& x : row) x = scale * std::clamp(std::nearbyint(x / scale), -127.0F, 127.0F);
+  }
+}
+
+// The embedding and the head, once as the checkpoint has them and once as the file will.
+struct Heads {
+  std::vector<float> embedding, head, norm;  // head: empty when tied
+  std::vector<float> narrow_embedding, narrow_head;
+
+  [[nodiscard]] std::span<const float> rows() const { return head.empty() ? embedding : head; }
+  [[nodiscard]] std::span<const float> narrow_rows() const {
+    return narrow_head.empty() ? narrow_embedding : narrow_head;
+  }
+};
+
+Result<Heads> load_heads(const Checkpoint& checkpoint, const HfModel& model, EmbeddingForm form) {
+  Heads heads;
+  for (const TensorSpec& spec : runtime::tensor_list(model.config)) {
+    if (spec.layer >= 0) continue;
+    STERNA_TRY(std::vector<float> values, load_floats(checkpoint, model, spec));
+    (spec.role == Role::token_embedding ? heads.embedding
+     : spec.role == Role::output        ? heads.head
+                                        : heads.norm) = std::move(values);
+  }
+  heads.narrow_embedding = heads.embedding;
+  heads.narrow_head = heads.head;
+  narrow_rows(form, model.config.hidden, heads.narrow_embedding);
+  narrow_rows(form, model.config.hidden, heads.narrow_head);
+  return heads;
+}
+
+std::shared_ptr<const Rotation> rotation_of(const FittedLinear& linear) {
+  if (linear.rotation_block < 2) return nullptr;
+  auto rotation = std::make_shared<Rotation>();
+  rotation->block = linear.rotation_block;
+  rotation->seed = linear.rotation_seed;
+  rotation->factors.resize(linear.matrix.columns);
+  kernels::fill_rotation(rotation->seed, rotation->block, rotation->factors);
+  return rotation;
+}
+
+// The integers and scales of a trained ternary matrix, one scale for each group.
+LevelMatrix levels_of(const PackedMatrix& packed) {
+  LevelMatrix m = LevelMatrix::zeros(packed.rows, packed.columns, packed.planes);
+  const kernels::TernaryView view = packed.view();
+  std::vector<std::int8_t> block(kernels::kTileRows * packed.columns);
+  for (std::size_t row = 0; row < packed.rows; row += kernels::kTileRows) {
+    kernels::unpack_block(view, row / kernels::kTileRows, block.data());
+    const std::size_t count = std::min(kernels::kTileRows, packed.rows - row) * packed.columns;
+    std::copy_n(block.begin(), count, m.levels.begin() + static_cast<std::ptrdiff_t>(row * packed.columns));
+  }
+  for (std::size_t r = 0; r < packed.rows; ++r) {
+    for (std::size_t g = 0; g < m.groups(); ++g)
+      m.scales[r * m.groups() + g] = kernels::scale_at(view, r, g * kernels::kGroupColumns);
+  }
+  return m;
+}
+
+// The block without its linears' weights, and their levels.
+Result<TunableBlock> calibrated_block(const Checkpoint& checkpoint, const HfModel& model, std::size_t layer,
+                                      FittedLayer fitted) {
+  TunableBlock block;
+  STERNA_TRY(block.weights, load_block(checkpoint, model, layer));
+  for (const Role role : kLinearRoles) {
+    FittedLinear& linear = fitted.linears[linear_index(role)];
+    block.weights.rotations[static_cast<std::size_t>(family_of(role))] = rotation_of(linear);
+    linear_of(block.weights, role).weight = {};
+    block.levels[linear_index(role)] = std::move(linear.matrix);
+  }
+  return block;
+}
+
+Result<TunableBlock> trained_block(const Checkpoint& checkpoint, const HfModel& model, std::size_t layer,
+                                   runtime::ThreadPool& pool) {
+  TunableBlock block;
+  STERNA_TRY(block.weights, load_block_vectors(checkpoint, model, layer));
+  for (const TensorSpec& spec : runtime::tensor_list(model.config)) {
+    if (spec.layer != static_cast<std::int32_t>(layer) || spec.is_vector()) continue;
+    DenseLinear& linear = linear_of(block.weights, spec.role);
+    linear.rows = spec.rows;
+    linear.columns = spec.columns;
+    if (!is_trained_linear(model, spec)) {
+      STERNA_TRY(linear.weight, load_floats(checkpoint, model, spec));
+      continue;
+    }
+    STERNA_TRY(const PackedMatrix packed, pack_trained(checkpoint, model, spec, pool));
+    block.levels[linear_index(spec.role)] = levels_of(packed);
+  }
+  return block;
+}
+
+class Fitter {
+ public:
+  Fitter(const Checkpoint& checkpoint, const HfModel& model, const runtime::Tokenizer& tokenizer,
+         const FitRun& run, runtime::ThreadPool& pool, const std::function<bool()>& cancelled)
+      : checkpoint_(checkpoint),
+        model_(model),
+        tokenizer_(tokenizer),
+        run_(run),
+        pool_(pool),
+        cancelled_(cancelled),
+        is_float_(model.quantization.form == TrainedForm::none) {}
+
+  [[nodiscard]] Result<CalibrationWindows> windows() const {
+    const std::size_t window = std::min<std::size_t>(run_.calibration.window, model_.config.context);
+    return calibration_windows(run_.calibration.text, tokenizer_, window);
+  }
+
+  Status calibrate_layers(const CalibrationWindows& windows, std::size_t planes, const WorkFolder& folder,
+                          FitReport& report) {
+    const auto planes_of = [planes](const TensorSpec&) { return planes; };
+    const CalibrationSurroundings surroundings{pool_, *run_.kernels, run_.on_layer, {}, cancelled_};
+    STERNA_TRY(CalibrationReport done,
+               calibrate(checkpoint_, model_, windows, planes_of, run_.calibration, folder, surroundings));
+    report.calibrated = done.held_out;
+    report.final = done.held_out;
+    return {};
+  }
+
+  Result<TunableModel> tune(EmbeddingForm form, const WorkFolder& folder, FitReport& report) {
+    STERNA_TRY(const CalibrationWindows windows, recover_windows());
+    STERNA_TRY(heads_, load_heads(checkpoint_, model_, form));
+    const TextWindows text{windows.ids, windows.window};
+    std::vector<float> states;
+    if (is_float_) {
+      const TeacherWeights weights{heads_.embedding, heads_.norm, model_.config.layers,
+                                   [&](std::size_t layer) { return load_block(checkpoint_, model_, layer); }};
+      STERNA_TRY(states, teacher_states(model_.config, weights, text, *run_.kernels, pool_, cancelled_));
+    }
+    const Teacher teacher = teacher_in_memory(heads_.rows(), states);
+    STERNA_TRY(TunableModel model, tunable(folder));
+    RecoverOptions options;
+    options.minutes = run_.recover_minutes;
+    options.steps = run_.recover_steps;
+    options.batch = std::max<std::size_t>(2, pool_.size());
+    options.held_out = std::min<std::size_t>(8, std::max<std::size_t>(1, windows.windows() / 8));
+    options.seed = run_.calibration.text.seed + 1;
+    options.state = fmt::format("{}/recover", folder.path());
+    STERNA_TRY(report.recovered, recover(model, text, is_float_ ? &teacher : nullptr, options, *run_.kernels,
+                                         pool_, run_.on_step, cancelled_));
+    return model;
+  }
+
+ private:
+  // As many windows of the text as the memory for the teacher's states allows.
+  [[nodiscard]] Result<CalibrationWindows> recover_windows() const {
+    CalibrationText text = run_.calibration.text;
+    const std::size_t fitting = kTeacherBytes / (model_.config.hidden * sizeof(float));
+    text.tokens = std::max(text.tokens, std::min(kRecoverTokens, fitting));
+    const std::size_t window = std::min<std::size_t>(run_.calibration.window, model_.config.context);
+    return calibration_windows(text, tokenizer_, window);
+  }
+
+  Result<TunableModel> tunable(const WorkFolder& folder) const {
+    TunableModel model;
+    model.config = model_.config;
+    model.embedding = heads_.narrow_embedding;
+    model.head = heads_.narrow_rows();
+    model.norm = heads_.norm;
+    for (std::size_t layer = 0; layer < model_.config.layers; ++layer) {
+      if (is_float_) {
+        STERNA_TRY(FittedLayer fitted, folder.load(layer));
+        STERNA_TRY(TunableBlock block, calibrated_block(checkpoint_, model_, layer, std::move(fitted)));
+        model.blocks.push_back(std::move(block));
+      } else {
+        STERNA_TRY(TunableBlock block, trained_block(checkpoint_, model_, layer, pool_));
+        model.blocks.push_back(std::move(block));
+      }
+    }
+    return model;
+  }
+
+  const Checkpoint& checkpoint_;
+  const HfModel& model_;
+  const runtime::Tokenizer& tokenizer_;
+  const FitRun& run_;
+  runtime::ThreadPool& pool_;
+  const std::function<bool()>& cancelled_;
+  bool is_float_;
+  Heads heads_;
+};
+
+}  // namespace
+
+Result<FittedModel> FittedModel::create(const Checkpoint& checkpoint, const HfModel& model,
+                                        const runtime::Tokenizer& tokenizer, std::size_t planes,
+                                        EmbeddingForm embedding, const FitRun& run, const std::string& output,
+                                        runtime::ThreadPool& pool, const std::function<bool()>& cancelled) {
+  Fitter fitter(checkpoint, model, tokenizer, run, pool, cancelled);
+  STERNA_TRY(const CalibrationWindows windows, fitter.windows());
+  STERNA_TRY(WorkFolder folder,
+             WorkFolder::open(output, settings_of(checkpoint, run, planes, windows), run.calibration.resume));
+  FittedModel fitted(std::move(folder));
+  fitted.report_.text = windows.text;
+  if (model.quantization.form == TrainedForm::none) {
+    STERNA_CHECK(fitter.calibrate_layers(windows, planes, fitted.folder_, fitted.report_));
+  }
+  if (run.recover_minutes > 0.0 || run.recover_steps > 0) {
+    STERNA_TRY(TunableModel tuned, fitter.tune(embedding, fitted.folder_, fitted.report_));
+    tuned.embedding = tuned.head = {};  // they are the fitter's
+    fitted.tuned_ = std::move(tuned);
+  }
+  return fitted;
+}
+
+Result<std::optional<FittedMatrices::Matrix>> FittedModel::matrix(const TensorSpec& spec) const {
+  const auto layer = static_cast<std::size_t>(spec.layer);
+  const std::size_t index = linear_index(spec.role);
+  if (tuned_) {
+    const TunableBlock& block = tuned_->blocks[layer];
+    const LevelMatrix& levels = block.levels[index];
+    if (levels.rows == 0) return std::optional<Matrix>();
+    Matrix out{levels.pack()};
+    if (const Rotation* rotation = block.weights.rotation(family_of(spec.role))) {
+      out.rotation_block = rotation->block;
+      out.rotation_seed = rotation->seed;
+    }
+    return std::optional(std::move(out));
+  }
+  if (layer_ != spec.layer) {
+    STERNA_TRY(loaded_, folder_.load(layer));
+    layer_ = spec.layer;
+  }
+  const FittedLinear& linear = loaded_.linears[index];
+  return std::optional(Matrix{linear.matrix.pack(), linear.rotation_block < 2 ? 0 : linear.rotation_block,
+                              linear.rotation_seed, linear.relative_error});
+}
+
+std::optional<std::vector<float>> FittedModel::vector(const TensorSpec& spec) const {
+  if (!tuned_ || spec.part == Part::bias) return {};
+  if (spec.role == Role::output_norm) return tuned_->norm;
+  const BlockWeights& weights = tuned_->blocks[static_cast<std::size_t>(spec.layer)].weights;
+  return vector_in(weights, spec);
+}
+
+}  // namespace sterna::convert

@@ -1,0 +1,62 @@
+// A model that is fitted to text before its file is written: calibration of a float model, and the tuning of
+// scales and gains of that or of a trained ternary model.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "convert/calibrate/calibrate.h"
+#include "convert/checkpoint.h"
+#include "convert/encode.h"
+#include "convert/hf_config.h"
+#include "convert/recover/recover.h"
+#include "convert/recover/tunable.h"
+#include "kernels/registry.h"
+#include "runtime/result.h"
+#include "runtime/thread_pool.h"
+#include "runtime/tokenizer/tokenizer.h"
+
+namespace sterna::convert {
+
+struct FitRun {
+  CalibrationOptions calibration;
+  double recover_minutes = 0.0;   // 0: no tuning
+  std::size_t recover_steps = 0;  // at most; 0: the minutes decide. For who needs the same result twice
+  const kernels::Kernels* kernels = nullptr;
+  std::function<void(const CalibratedLayer&)> on_layer = {};
+  std::function<void(const RecoverProgress&)> on_step = {};
+};
+
+struct FitReport {
+  runtime::Calibration text;
+  std::optional<HeldOut> calibrated;  // of a float model, as calibration left it
+  std::optional<RecoverReport> recovered;
+  std::optional<HeldOut> final;  // what the file has; of a trained ternary model `float_loss` is the start's
+};
+
+class FittedModel final : public FittedMatrices {
+ public:
+  // planes(spec): of the linears of a float model. `output` is the file to be written; work lies beside it.
+  static Result<FittedModel> create(const Checkpoint& checkpoint, const HfModel& model,
+                                    const runtime::Tokenizer& tokenizer, std::size_t planes,
+                                    EmbeddingForm embedding, const FitRun& run, const std::string& output,
+                                    runtime::ThreadPool& pool, const std::function<bool()>& cancelled);
+
+  [[nodiscard]] Result<std::optional<Matrix>> matrix(const runtime::TensorSpec& spec) const override;
+  [[nodiscard]] std::optional<std::vector<float>> vector(const runtime::TensorSpec& spec) const override;
+  [[nodiscard]] const FitReport& report() const { return report_; }
+  Status remove_work() const { return folder_.remove(); }
+
+ private:
+  explicit FittedModel(WorkFolder folder) : folder_(std::move(folder)) {}
+  WorkFolder folder_;
+  FitReport report_;
+  std::optional<TunableModel> tuned_;
+  mutable std::int32_t layer_ = -1;  // of loaded_
+  mutable FittedLayer loaded_;
+};
+
+}  // namespace sterna::convert
