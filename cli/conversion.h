@@ -35,7 +35,8 @@ class Conversion {
   explicit Conversion(const ConversionOptions& o);
   [[nodiscard]] runtime::ThreadPool& pool() { return pool_; }
   [[nodiscard]] convert::ProgressSink progress();
-  double finish();  // clears the line; the seconds since the beginning
+  [[nodiscard]] ProgressLine& line() { return *line_; }  // until finish()
+  double finish();                                       // clears the line; the seconds since the beginning
 
  private:
   using Clock = std::chrono::steady_clock;

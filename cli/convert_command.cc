@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -9,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/conversion.h"
 #include "cli/engine.h"
+#include "cli/fitting.h"
 #include "cli/terminal.h"
 #include "convert/convert.h"
 #include "runtime/storage.h"
@@ -21,14 +21,11 @@ struct Options : ConversionOptions {
   bool keep_float = false;
   std::string embedding = "int8";
   std::string storage = "fast";
-  bool calibrate = false;
-  bool no_rotation = false;
-  double recover = 0.0;
-  convert::CalibrationOptions calibration;
+  FittingOptions fitting;
 };
 
 nlohmann::ordered_json summary(const Options& o, const convert::ConvertReport& r, double seconds) {
-  return {
+  nlohmann::ordered_json j = {
       {"source", o.source},
       {"output", o.output},
       {"form", r.source},
@@ -43,6 +40,8 @@ nlohmann::ordered_json summary(const Options& o, const convert::ConvertReport& r
       {"worst_tensor", r.worst_tensor},
       {"seconds", seconds},
   };
+  if (r.fit) j["fit"] = fit_json(*r.fit);
+  return j;
 }
 
 void print_text(const Options& o, const convert::ConvertReport& r, double seconds) {
@@ -55,6 +54,7 @@ void print_text(const Options& o, const convert::ConvertReport& r, double second
     fmt::print("  relative error   {:.4f} mean, {:.4f} worst ({}), over {} matrices\n", r.mean_relative_error,
                r.worst_relative_error, r.worst_tensor, r.fitted);
   }
+  if (r.fit) print_fit(*r.fit);
 }
 
 int run(const Options& o) {
@@ -65,39 +65,16 @@ int run(const Options& o) {
                       : o.embedding == "bf16" ? convert::EmbeddingForm::bf16
                                               : convert::EmbeddingForm::int8;
   options.storage = runtime::storage_named(o.storage);
-  if (o.calibrate || o.recover > 0.0) {
+  Conversion conversion(o);
+  if (o.fitting.wanted()) {
     const auto table = choose_kernels();
     if (!table) return print_error(table.error().message);
-    options.fit = {o.calibration,
-                   o.recover,
-                   0,
-                   *table,
-                   [](const convert::CalibratedLayer& l) {
-                     if (l.fitted == nullptr) return;
-                     std::string line;
-                     for (const auto& f : l.fitted->linears) line += fmt::format(" {:.4f}", f.relative_error);
-                     print_note(fmt::format("layer {:3}/{}{}  {:.1f} s", l.layer + 1, l.layers, line,
-                                            l.fitted->seconds));
-                   },
-                   [](const convert::RecoverProgress& p) {
-                     print_note(fmt::format("step {}/{} {:.0f} s loss {:.4f} held out {:.4f}", p.step,
-                                            p.steps, p.seconds, p.loss, p.held_out));
-                   }};
-    options.fit->calibration.rotate = !o.no_rotation;
+    options.fit = fit_run(o.fitting, **table, conversion.line(), o.quiet);
   }
-  Conversion conversion(o);
   const auto report = convert::convert_directory(o.source, o.output, options, conversion.pool(),
                                                  conversion.progress(), interrupted);
   const double seconds = conversion.finish();
   if (!report) return print_error(report.error().message);
-  if (report->fit) {
-    const auto show = [](const char* name, const convert::HeldOut& h) {
-      print_note(fmt::format("{}: ratio {:.4f} KL {:.4f} float ppl {:.3f} tokens {}", name,
-                             std::exp(h.loss - h.float_loss), h.divergence, std::exp(h.float_loss),
-                             h.tokens));
-    };
-    if (report->fit->calibrated) show("calibrated", *report->fit->calibrated);
-  }
   if (report->planes_by_default && !o.quiet) {
     print_note(
         "note: a float model: its linear layers became 3 trit planes; choose with --planes 1|2|3 or --float");
@@ -123,23 +100,7 @@ Command add_convert(CLI::App& app) {
           ->check(CLI::Range(1, 3));
   app.add_flag("--float", options->keep_float, "float models: keep the linear layers as stored")
       ->excludes(planes);
-  convert::CalibrationOptions& c = options->calibration;
-  app.add_option(
-         "--calibrate", c.text.files,
-         "fit the planes to these texts (text, or JSONL with a field \"text\"); none: a mixed text that "
-         "comes with the program")
-      ->expected(0, -1);
-  app.add_option("--tokens", c.text.tokens, "tokens of the text that are used")->capture_default_str();
-  app.add_option("--seed", c.text.seed, "which of its windows these are")->capture_default_str();
-  app.add_option("--recover", options->recover, "then tune scales and norm gains for so many minutes");
-  app.add_flag("--resume", c.resume, "go on with a calibration that was stopped");
-  const auto* const group = "Steps of the calibration, for measuring what each is worth";
-  app.add_flag("--no-rotation", options->no_rotation, "leave inputs as they are")->group(group);
-  app.add_option("--alpha", c.fit.alpha, "share of the inputs' error that is made good")->group(group);
-  app.add_option("--beta", c.fit.beta, "share of the residual stream's drift that is made good")
-      ->group(group);
-  app.add_option("--descent", c.fit.descent_rounds, "rounds of coordinate descent")->group(group);
-  app.add_option("--window", c.window, "tokens of a window")->group(group);
+  add_fitting_options(app, options->fitting);
   app.add_option("--embedding", options->embedding,
                  "embedding and head: int8 (a scale per row, the default), bf16, or keep (as stored)")
       ->check(CLI::IsMember({"keep", "bf16", "int8"}));
@@ -151,14 +112,14 @@ Command add_convert(CLI::App& app) {
   add_conversion_options(app, *options);
   app.footer(
       "\nExample:\n  sterna convert ./bitnet-b1.58-2B-4T -o bitnet.gguf\n\n"
+      "  sterna convert ./SmolLM2-135M-Instruct -o smollm2.gguf --planes 2 --calibrate wiki.valid.raw\n\n"
       "Checkpoints that were trained ternary are packed exactly. Float checkpoints are fitted with trit "
       "planes,\n"
-      "data-free: W ~ s (T1 + T2/3 + T3/9), one scale per row and 128 columns.");
-  CLI::Option* calibrate = app.get_option("--calibrate");
-  return [options, calibrate] {
-    options->calibrate = calibrate->count() > 0;
-    return run(*options);
-  };
+      "W ~ s (T1 + T2/3 + T3/9), one scale per row and 128 columns: to the weights alone, or with "
+      "--calibrate to "
+      "what\nthe model computes on a text, which is far better with one or two planes "
+      "(docs/quantization.md).");
+  return [options] { return run(*options); };
 }
 
 }  // namespace sterna::cli

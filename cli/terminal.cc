@@ -52,6 +52,10 @@ ProgressLine::~ProgressLine() {
 void ProgressLine::update(std::uint64_t done, std::uint64_t total, std::string_view what) {
   if (!enabled_ || total == 0) return;
   const auto now = Clock::now();
+  if (total != total_) {
+    total_ = total;
+    start_ = now;
+  }
   if (drawn_ && done < total && now - last_ < std::chrono::milliseconds(100)) return;
   last_ = now;
   drawn_ = true;
@@ -63,6 +67,12 @@ void ProgressLine::update(std::uint64_t done, std::uint64_t total, std::string_v
   fmt::print(stderr, "\r\033[K[{:.<24}] {:3.0f} %  {}  {}", std::string(filled, '#'), share * 100, left,
              what);
   std::fflush(stderr);
+}
+
+void ProgressLine::note(std::string_view text) {
+  if (drawn_) fmt::print(stderr, "\r\033[K");
+  drawn_ = false;
+  print_note(text);
 }
 
 void catch_interrupts() {

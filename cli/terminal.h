@@ -16,12 +16,16 @@ class ProgressLine {
   ~ProgressLine();
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
+  // A total that is not the last one's begins a new part: the time left is that of the part.
   void update(std::uint64_t done, std::uint64_t total, std::string_view what);
+  // A line that stays, on stderr whether or not it is a terminal.
+  void note(std::string_view text);
 
  private:
   using Clock = std::chrono::steady_clock;
   bool enabled_;
   bool drawn_ = false;
+  std::uint64_t total_ = 0;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_;
 };

@@ -165,7 +165,7 @@ class Fitter {
   Status calibrate_layers(const CalibrationWindows& windows, std::size_t planes, const WorkFolder& folder,
                           FitReport& report) {
     const auto planes_of = [planes](const TensorSpec&) { return planes; };
-    const CalibrationSurroundings surroundings{pool_, *run_.kernels, run_.on_layer, {}, cancelled_};
+    const CalibrationSurroundings surroundings{pool_, *run_.kernels, run_.on_layer, run_.progress, cancelled_};
     STERNA_TRY(CalibrationReport done,
                calibrate(checkpoint_, model_, windows, planes_of, run_.calibration, folder, surroundings));
     report.calibrated = done.held_out;

@@ -28,6 +28,7 @@ struct FitRun {
   const kernels::Kernels* kernels = nullptr;
   std::function<void(const CalibratedLayer&)> on_layer = {};
   std::function<void(const RecoverProgress&)> on_step = {};
+  std::function<void(std::size_t done, std::size_t total, const std::string& what)> progress = {};
 };
 
 struct FitReport {

@@ -100,7 +100,8 @@ class Tuner {
   void settle_steps();
   void count_time();
   void report() const {
-    if (progress_) progress_({state_.step, state_.steps, state_.seconds, loss_, state_.held_out_loss});
+    if (progress_)
+      progress_({state_.step, state_.steps, state_.seconds, loss_, state_.held_out_loss, state_.measured});
   }
 
   TunableModel& model_;

@@ -37,7 +37,8 @@ struct RecoverProgress {
   std::size_t steps = 0;  // of so many; 0: not settled
   double seconds = 0;     // spent, earlier parts of a resumed run included
   double loss = 0;        // of the last batch, before its step; nats per token
-  double held_out = 0;    // when last measured
+  double held_out = 0;    // when last measured, which was after so many steps:
+  std::size_t measured = 0;
 };
 
 struct RecoverReport {
