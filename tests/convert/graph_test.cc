@@ -478,8 +478,8 @@ TEST(GraphRuntimeTest, FloatModelHasTheLogitsOfTheRuntime) {
 // A trained ternary model has int8 activations in the runtime: off by about 1 % of their size (the step is a
 // 127th of the largest, four times the typical, over sqrt(12)). Each of the 24 inputs reaches only its own
 // part of the residual stream, so the logits, which vary by about 3, are off by about 1 % too: 0.03, and the
-// divergence is half its square, 5e-4. Four times that is allowed; a graph without a sub-norm is several nats
-// away.
+// divergence is half its square, 5e-4. Four times that is allowed; without the attention's sub-norm
+// it is 0.4.
 TEST(GraphRuntimeTest, TernaryModelIsNearTheRuntime) {
   const auto model = load_hf_model(STERNA_SOURCE_DIR "/models/demo", {}, testing::test_pool());
   ASSERT_TRUE(model) << model.error().message;
