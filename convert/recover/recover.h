@@ -50,11 +50,11 @@ struct RecoverReport {
 };
 
 // The best parameters by the held-out windows, the start among them, are in the model when this returns,
-// scales rounded as its file will hold them (those were measured); on an error the model is as it was. For a
-// given number of steps the result has the same bits at any number of threads, and whether or not it was
-// interrupted. teacher: none for the likelihood of the text. Each window of the text is used once before any
-// is used again. Errors: a text of too few windows, the teacher's, a state that does not fit or cannot be
-// written, cancelled (which is asked before every block).
+// scales rounded as its file will hold them (those were measured); on an error the model is as it was, but
+// for that rounding. For a given number of steps the result has the same bits at any number of threads, and
+// whether or not it was interrupted. teacher: none for the likelihood of the text. Each window of the text is
+// used once before any is used again. Errors: a text of too few windows, the teacher's, a state that does not
+// fit or cannot be written, cancelled (which is asked before every block).
 Result<RecoverReport> recover(TunableModel& model, const TextWindows& text, const Teacher* teacher,
                               const RecoverOptions& options, const kernels::Kernels& kernels,
                               runtime::ThreadPool& pool,
