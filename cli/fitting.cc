@@ -136,8 +136,9 @@ void print_fit(const convert::FitReport& r) {
   };
   if (r.calibrated) show("expected quality", *r.calibrated);
   if (!r.recovered) return;
-  fmt::print("  tuned            {} steps: held-out loss {:.4f} before, {:.4f} after (step {})\n",
-             r.recovered->steps, r.recovered->start_loss, r.recovered->best_loss, r.recovered->best_step);
+  fmt::print("  tuned            {} steps, held-out {} {:.4f} before, {:.4f} after (step {})\n",
+             r.recovered->steps, r.calibrated ? "KL" : "loss", r.recovered->start_loss,
+             r.recovered->best_loss, r.recovered->best_step);
   if (r.final) show("after tuning", *r.final);
 }
 

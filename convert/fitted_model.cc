@@ -165,7 +165,8 @@ class Fitter {
   Status calibrate_layers(const CalibrationWindows& windows, std::size_t planes, const WorkFolder& folder,
                           FitReport& report) {
     const auto planes_of = [planes](const TensorSpec&) { return planes; };
-    const CalibrationSurroundings surroundings{pool_, *run_.kernels, run_.on_layer, run_.progress, cancelled_};
+    const CalibrationSurroundings surroundings{pool_, *run_.kernels, run_.on_layer, run_.progress,
+                                               cancelled_};
     STERNA_TRY(CalibrationReport done,
                calibrate(checkpoint_, model_, windows, planes_of, run_.calibration, folder, surroundings));
     report.calibrated = done.held_out;
@@ -194,10 +195,51 @@ class Fitter {
     options.state = fmt::format("{}/recover", folder.path());
     STERNA_TRY(report.recovered, recover(model, text, is_float_ ? &teacher : nullptr, options, *run_.kernels,
                                          pool_, run_.on_step, cancelled_));
+    if (is_float_) {
+      const std::size_t from = (windows.windows() - options.held_out) * windows.window;
+      STERNA_TRY(report.final, compare({std::span(windows.ids).subspan(from), windows.window}, model));
+    }
     return model;
   }
 
+  // Of each layer's linears, as calibration left them; after tune().
+  [[nodiscard]] const std::vector<std::array<double, kBlockLinears>>& errors() const { return errors_; }
+
  private:
+  // The tuned model beside the float model on some windows.
+  Result<HeldOut> compare(const TextWindows& text, const TunableModel& model) {
+    const auto streams = [&](const TeacherWeights& weights) {
+      return residual_streams(model_.config, weights, text, *run_.kernels, pool_, cancelled_);
+    };
+    STERNA_TRY(const std::vector<float> theirs,
+               streams({heads_.embedding, heads_.norm, model_.config.layers,
+                        [&](std::size_t layer) { return load_block(checkpoint_, model_, layer); }}));
+    STERNA_TRY(
+        const std::vector<float> ours,
+        streams({model.embedding, model.norm, model_.config.layers,
+                 [&](std::size_t layer) -> Result<BlockWeights> { return dense(model.blocks[layer]); }}));
+    std::vector<HeldOutWindow> windows;
+    const std::size_t floats = text.tokens * model_.config.hidden;
+    for (std::size_t i = 0; i < text.count(); ++i) {
+      windows.push_back({text.window(i), std::span(theirs).subspan(i * floats, floats),
+                         std::span(ours).subspan(i * floats, floats)});
+    }
+    return measure_held_out(windows, {heads_.norm, heads_.rows()}, {model.norm, model.head},
+                            model_.config.norm_eps, *run_.kernels, pool_);
+  }
+
+  static BlockWeights dense(const TunableBlock& block) {
+    BlockWeights weights = block.weights;
+    for (const Role role : kLinearRoles) {
+      const LevelMatrix& levels = block.levels[linear_index(role)];
+      if (levels.rows == 0) continue;
+      DenseLinear& linear = linear_of(weights, role);
+      linear.weight.resize(levels.rows * levels.columns);
+      levels.dequantize(linear.weight);
+    }
+    return weights;
+  }
+
   // As many windows of the text as the memory for the teacher's states allows.
   [[nodiscard]] Result<CalibrationWindows> recover_windows() const {
     CalibrationText text = run_.calibration.text;
@@ -207,7 +249,7 @@ class Fitter {
     return calibration_windows(text, tokenizer_, window);
   }
 
-  Result<TunableModel> tunable(const WorkFolder& folder) const {
+  Result<TunableModel> tunable(const WorkFolder& folder) {
     TunableModel model;
     model.config = model_.config;
     model.embedding = heads_.narrow_embedding;
@@ -216,6 +258,8 @@ class Fitter {
     for (std::size_t layer = 0; layer < model_.config.layers; ++layer) {
       if (is_float_) {
         STERNA_TRY(FittedLayer fitted, folder.load(layer));
+        auto& errors = errors_.emplace_back();
+        for (std::size_t i = 0; i < errors.size(); ++i) errors[i] = fitted.linears[i].relative_error;
         STERNA_TRY(TunableBlock block, calibrated_block(checkpoint_, model_, layer, std::move(fitted)));
         model.blocks.push_back(std::move(block));
       } else {
@@ -234,6 +278,7 @@ class Fitter {
   const std::function<bool()>& cancelled_;
   bool is_float_;
   Heads heads_;
+  std::vector<std::array<double, kBlockLinears>> errors_;
 };
 
 }  // namespace
@@ -255,6 +300,7 @@ Result<FittedModel> FittedModel::create(const Checkpoint& checkpoint, const HfMo
     STERNA_TRY(TunableModel tuned, fitter.tune(embedding, fitted.folder_, fitted.report_));
     tuned.embedding = tuned.head = {};  // they are the fitter's
     fitted.tuned_ = std::move(tuned);
+    fitted.errors_ = fitter.errors();
   }
   return fitted;
 }
@@ -267,6 +313,7 @@ Result<std::optional<FittedMatrices::Matrix>> FittedModel::matrix(const TensorSp
     const LevelMatrix& levels = block.levels[index];
     if (levels.rows == 0) return std::optional<Matrix>();
     Matrix out{levels.pack()};
+    if (!errors_.empty()) out.relative_error = errors_[layer][index];
     if (const Rotation* rotation = block.weights.rotation(family_of(spec.role))) {
       out.rotation_block = rotation->block;
       out.rotation_seed = rotation->seed;

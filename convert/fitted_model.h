@@ -2,11 +2,12 @@
 // scales and gains of that or of a trained ternary model.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "convert/calibrate/calibrate.h"
 #include "convert/checkpoint.h"
@@ -56,7 +57,8 @@ class FittedModel final : public FittedMatrices {
   WorkFolder folder_;
   FitReport report_;
   std::optional<TunableModel> tuned_;
-  mutable std::int32_t layer_ = -1;  // of loaded_
+  std::vector<std::array<double, kBlockLinears>> errors_;  // of a tuned float model, as calibration left it
+  mutable std::int32_t layer_ = -1;                        // of loaded_
   mutable FittedLayer loaded_;
 };
 

@@ -6,9 +6,10 @@
 
 namespace sterna::convert {
 
-Result<std::vector<float>> teacher_states(const runtime::ModelConfig& config, const TeacherWeights& weights,
-                                          const TextWindows& text, const kernels::Kernels& kernels,
-                                          runtime::ThreadPool& pool, const std::function<bool()>& cancelled) {
+Result<std::vector<float>> residual_streams(const runtime::ModelConfig& config, const TeacherWeights& weights,
+                                            const TextWindows& text, const kernels::Kernels& kernels,
+                                            runtime::ThreadPool& pool,
+                                            const std::function<bool()>& cancelled) {
   const BlockGraph graph(config, kernels, text.tokens);
   std::vector<BlockGraph::Scratch> scratch(pool.size());
   const std::size_t floats = text.tokens * config.hidden;
@@ -30,8 +31,18 @@ Result<std::vector<float>> teacher_states(const runtime::ModelConfig& config, co
     });
   }
   if (cancelled()) return fail("interrupted in the last layer of the float model");
-  for_windows([&](std::size_t, std::span<float> x, BlockGraph::Scratch&) {
-    graph.norm(x.data(), weights.norm, text.tokens, x.data());
+  return states;
+}
+
+Result<std::vector<float>> teacher_states(const runtime::ModelConfig& config, const TeacherWeights& weights,
+                                          const TextWindows& text, const kernels::Kernels& kernels,
+                                          runtime::ThreadPool& pool, const std::function<bool()>& cancelled) {
+  STERNA_TRY(std::vector<float> states, residual_streams(config, weights, text, kernels, pool, cancelled));
+  pool.run(states.size() / config.hidden, 64, [&](std::size_t begin, std::size_t end, std::size_t) {
+    for (std::size_t t = begin; t < end; ++t) {
+      float* row = states.data() + t * config.hidden;
+      kernels.rms_norm(row, weights.norm.data(), config.hidden, config.norm_eps, row);
+    }
   });
   return states;
 }

@@ -40,8 +40,14 @@ struct TeacherWeights {
   std::function<Result<BlockWeights>(std::size_t layer)> block;  // asked for once each, in order
 };
 
-// [windows, tokens, hidden] for all windows of a text, one block of the teacher in memory at a time. Errors:
-// those of `block`, and cancelled.
+// [windows, tokens, hidden]: the residual streams after the last block for all windows of a text, one block
+// in memory at a time; `norm` is not used. Errors: those of `block`, and cancelled.
+Result<std::vector<float>> residual_streams(const runtime::ModelConfig& config, const TeacherWeights& weights,
+                                            const TextWindows& text, const kernels::Kernels& kernels,
+                                            runtime::ThreadPool& pool,
+                                            const std::function<bool()>& cancelled);
+
+// The same after the final norm: what a teacher's head multiplies.
 Result<std::vector<float>> teacher_states(const runtime::ModelConfig& config, const TeacherWeights& weights,
                                           const TextWindows& text, const kernels::Kernels& kernels,
                                           runtime::ThreadPool& pool, const std::function<bool()>& cancelled);
