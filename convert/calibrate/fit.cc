@@ -19,11 +19,13 @@ std::vector<Fitted> fit(std::span<const FitTask> tasks, const Moments& moments, 
   };
   const std::size_t n = factor.columns;
   std::vector<Fitted> fitted;
+  std::vector<std::vector<float>> targets;  // weights after step 1
   std::vector<Piece> pieces;
   fitted.reserve(tasks.size());
   for (const FitTask& task : tasks) {
     assert(task.weight.size() == task.rows * n);
     for (std::size_t row = 0; row < task.rows; row += RowFit::kRows) pieces.push_back({fitted.size(), row});
+    targets.emplace_back(task.weight.size());
     fitted.push_back({LevelMatrix::zeros(task.rows, n, task.planes)});
   }
   pool.run(pieces.size(), 1, [&](std::size_t begin, std::size_t end, std::size_t) {
@@ -32,7 +34,7 @@ std::vector<Fitted> fit(std::span<const FitTask> tasks, const Moments& moments, 
       const FitTask& task = tasks[piece.task];
       RowFit rows(task, piece.row, moments, factor, options);
       rows.run();
-      rows.store(fitted[piece.task].matrix);
+      rows.store(fitted[piece.task].matrix, targets[piece.task]);
       piece.plain_rows = rows.plain_rows();
     }
   });
@@ -42,7 +44,7 @@ std::vector<Fitted> fit(std::span<const FitTask> tasks, const Moments& moments, 
   pool.run(pieces.size(), 1, [&](std::size_t begin, std::size_t end, std::size_t) {
     for (std::size_t i = begin; i < end; ++i) {
       Piece& piece = pieces[i];
-      const RowLoss loss = row_loss(tasks[piece.task], piece.row, fitted[piece.task].matrix, moments);
+      const RowLoss loss = row_loss(targets[piece.task], piece.row, fitted[piece.task].matrix, moments);
       piece.loss = loss.error;
       piece.signal = loss.signal;
     }

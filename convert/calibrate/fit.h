@@ -42,7 +42,7 @@ struct FitTask {
 
 struct Fitted {
   LevelMatrix matrix;          // with the scales that the file will hold
-  double loss = 0.0;           // sum over rows of e H e^T against the original weights, with the undamped H
+  double loss = 0.0;           // sum over rows of e H e^T, e = w - s q with w after step 1 and the undamped H
   double signal = 0.0;         // sum over rows of w H w^T
   std::size_t plain_rows = 0;  // rows where plain rounding was better and was taken
 };

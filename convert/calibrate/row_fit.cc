@@ -309,17 +309,18 @@ void RowFit::keep_better(const Candidate& plain) {
   }
 }
 
-void RowFit::store(LevelMatrix& out) const {
+void RowFit::store(LevelMatrix& out, std::span<float> target) const {
+  std::ranges::copy(target_, target.begin() + static_cast<std::ptrdiff_t>(first_row_ * n_));
   std::ranges::transform(best_.levels, out.levels.begin() + static_cast<std::ptrdiff_t>(first_row_ * n_),
                          [](float q) { return static_cast<std::int8_t>(q); });
   std::ranges::copy(best_.scales, out.scales.begin() + static_cast<std::ptrdiff_t>(first_row_ * groups_));
 }
 
-RowLoss row_loss(const FitTask& task, std::size_t first_row, const LevelMatrix& fitted,
+RowLoss row_loss(std::span<const float> weights, std::size_t first_row, const LevelMatrix& fitted,
                  const Moments& moments) {
   const std::size_t n = fitted.columns;
   const std::size_t rows = std::min(RowFit::kRows, fitted.rows - first_row);
-  const float* w = task.weight.data() + first_row * n;
+  const float* w = weights.data() + first_row * n;
   std::vector<float> error(rows * n);
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t j = 0; j < n; ++j) {

@@ -17,7 +17,7 @@ class RowFit {
   RowFit(const FitTask& task, std::size_t first_row, const Moments& moments, const Factor& factor,
          const FitOptions& options);
   void run();
-  void store(LevelMatrix& out) const;
+  void store(LevelMatrix& out, std::span<float> target) const;
   [[nodiscard]] std::size_t plain_rows() const { return plain_rows_; }
 
  private:
@@ -58,9 +58,8 @@ struct RowLoss {
   double signal = 0.0;
 };
 
-// Of up to RowFit::kRows rows: sums of e H e^T and w H w^T, e = w - s q with the original w and the undamped
-// H.
-RowLoss row_loss(const FitTask& task, std::size_t first_row, const LevelMatrix& fitted,
+// Of up to RowFit::kRows rows: sums of e H e^T and w H w^T, e = w - s q, w [rows, columns], H undamped.
+RowLoss row_loss(std::span<const float> w, std::size_t first_row, const LevelMatrix& fitted,
                  const Moments& moments);
 
 }  // namespace sterna::convert
