@@ -97,18 +97,6 @@ Status for_chunks(const Checkpoint& checkpoint, const StoredTensor& tensor, std:
   return {};
 }
 
-// What a vector's values are multiplied with. transformers' AutoBitLinear, offline, computes (t x + bias) *
-// weight_scale: the real bias is the stored one times the scale. Every other form adds the bias as stored.
-Result<float> bias_factor(const Checkpoint& checkpoint, const HfModel& model, const TensorSpec& spec) {
-  if (spec.part != runtime::Part::bias || model.quantization.form != TrainedForm::packed_direct ||
-      !model.quantization.is_trained(hf_module(spec))) {
-    return 1.0F;
-  }
-  STERNA_TRY(const StoredTensor* scale, find_weight_scale(checkpoint, spec));
-  STERNA_TRY(const std::vector<float> values, checkpoint.read_floats(*scale));
-  return values.front();
-}
-
 Status write_vector(const Checkpoint& checkpoint, const HfModel& model, const TensorSpec& spec,
                     const StoredTensor& tensor, const EncodeOptions& options, Checked& out) {
   if (options.fitted != nullptr) {

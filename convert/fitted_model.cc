@@ -8,6 +8,7 @@
 #include "convert/calibrate/held_out.h"
 #include "convert/graph/load.h"
 #include "convert/hf_names.h"
+#include "convert/matrix_source.h"
 #include "convert/recover/pass.h"
 #include "convert/recover/teacher.h"
 #include "convert/trained.h"
@@ -26,6 +27,7 @@ using runtime::TensorSpec;
 // it lie in memory.
 constexpr std::size_t kRecoverTokens = 262144;
 constexpr std::size_t kTeacherBytes = 640U << 20;
+constexpr std::size_t kReproducibleBatch = 2;  // windows of a step
 
 // What decides the result of a fit, for recognising its work folder.
 std::string settings_of(const Checkpoint& checkpoint, const FitRun& run, std::size_t planes,
@@ -145,6 +147,26 @@ Result<TunableBlock> trained_block(const Checkpoint& checkpoint, const HfModel& 
   return block;
 }
 
+// Linears that are ternary by their values would be changed by a fit. Matrices of zeros have no scale that a
+// fit could spoil.
+Status refuse_ternary(const Checkpoint& checkpoint, const HfModel& model, runtime::ThreadPool& pool) {
+  for (const TensorSpec& spec : runtime::tensor_list(model.config)) {
+    if (!spec.is_linear()) continue;
+    STERNA_TRY(const StoredTensor* tensor, find_tensor(checkpoint, model, spec));
+    STERNA_TRY(const MatrixSource source, matrix_source(checkpoint, *tensor));
+    STERNA_TRY(const std::optional<PackedMatrix> exact, pack_by_value(source, pool));
+    if (!exact) continue;
+    const auto scales = exact->scales.bytes();
+    if (std::ranges::all_of(scales, [](std::byte b) { return b == std::byte{}; })) continue;
+    return fail(
+        "{}: tensor '{}' is ternary already and would be changed by the fit; without --calibrate and "
+        "--recover "
+        "it is packed exactly",
+        checkpoint.path_of(*tensor), tensor->name);
+  }
+  return {};
+}
+
 class Fitter {
  public:
   Fitter(const Checkpoint& checkpoint, const HfModel& model, const runtime::Tokenizer& tokenizer,
@@ -168,8 +190,7 @@ class Fitter {
     const CalibrationSurroundings surroundings{pool_, *run_.kernels, run_.on_layer, {}, cancelled_};
     STERNA_TRY(CalibrationReport done,
                calibrate(checkpoint_, model_, windows, planes_of, run_.calibration, folder, surroundings));
-    report.calibrated = done.held_out;
-    report.final = done.held_out;
+    if (done.held_out.tokens > 0) report.calibrated = report.final = done.held_out;
     return {};
   }
 
@@ -188,12 +209,14 @@ class Fitter {
     RecoverOptions options;
     options.minutes = run_.recover_minutes;
     options.steps = run_.recover_steps;
-    options.batch = std::max<std::size_t>(2, pool_.size());
+    // All threads have work, but for who needs the same bits on another machine.
+    options.batch = run_.recover_steps > 0 ? kReproducibleBatch : std::max(kReproducibleBatch, pool_.size());
     options.held_out = std::min<std::size_t>(8, std::max<std::size_t>(1, windows.windows() / 8));
     options.seed = run_.calibration.text.seed + 1;
     options.state = fmt::format("{}/recover", folder.path());
     STERNA_TRY(report.recovered, recover(model, text, is_float_ ? &teacher : nullptr, options, *run_.kernels,
                                          pool_, run_.on_step, cancelled_));
+    report.final.reset();
     return model;
   }
 
@@ -242,13 +265,15 @@ Result<FittedModel> FittedModel::create(const Checkpoint& checkpoint, const HfMo
                                         const runtime::Tokenizer& tokenizer, std::size_t planes,
                                         EmbeddingForm embedding, const FitRun& run, const std::string& output,
                                         runtime::ThreadPool& pool, const std::function<bool()>& cancelled) {
+  const bool is_float = model.quantization.form == TrainedForm::none;
+  if (is_float) STERNA_CHECK(refuse_ternary(checkpoint, model, pool));
   Fitter fitter(checkpoint, model, tokenizer, run, pool, cancelled);
   STERNA_TRY(const CalibrationWindows windows, fitter.windows());
   STERNA_TRY(WorkFolder folder,
              WorkFolder::open(output, settings_of(checkpoint, run, planes, windows), run.calibration.resume));
   FittedModel fitted(std::move(folder));
   fitted.report_.text = windows.text;
-  if (model.quantization.form == TrainedForm::none) {
+  if (is_float) {
     STERNA_CHECK(fitter.calibrate_layers(windows, planes, fitted.folder_, fitted.report_));
   }
   if (run.recover_minutes > 0.0 || run.recover_steps > 0) {

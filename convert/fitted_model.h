@@ -32,14 +32,15 @@ struct FitRun {
 
 struct FitReport {
   runtime::Calibration text;
-  std::optional<HeldOut> calibrated;  // of a float model, as calibration left it
+  std::optional<HeldOut> calibrated;  // of a float model whose text had 8 windows or more, before tuning
   std::optional<RecoverReport> recovered;
-  std::optional<HeldOut> final;  // what the file has; of a trained ternary model `float_loss` is the start's
+  std::optional<HeldOut> final;  // what the file has; none after tuning: `recovered` says how that ended
 };
 
 class FittedModel final : public FittedMatrices {
  public:
-  // planes(spec): of the linears of a float model. `output` is the file to be written; work lies beside it.
+  // planes: of the linears of a float model. `output` is the file to be written; work lies beside it. Errors:
+  // those of calibrate() and recover(), and a float model with a linear that is ternary by its values.
   static Result<FittedModel> create(const Checkpoint& checkpoint, const HfModel& model,
                                     const runtime::Tokenizer& tokenizer, std::size_t planes,
                                     EmbeddingForm embedding, const FitRun& run, const std::string& output,

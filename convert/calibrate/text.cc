@@ -89,7 +89,7 @@ Result<CalibrationWindows> calibration_windows(const CalibrationText& text,
     names += fmt::format("{}{}", names.empty() ? "" : " + ", t.name);
   }
   const std::size_t available = ids.size() / window;
-  const std::size_t wanted = std::max<std::size_t>(1, (text.tokens + window - 1) / window);
+  const std::size_t wanted = std::max<std::size_t>(1, text.tokens / window + (text.tokens % window != 0));
   if (available == 0) {
     return fail("{}: {} tokens, calibration needs at least {}; give a longer text", names, ids.size(),
                 window);
