@@ -10,6 +10,7 @@
 #include "runtime/file.h"
 #include "runtime/fingerprints.h"
 #include "runtime/prompt.h"
+#include "runtime/tokenizer/unicode.h"
 
 namespace sterna::convert {
 namespace {
@@ -42,6 +43,7 @@ Result<std::string> rows_of_json_lines(std::string_view lines, const std::string
 Result<std::string> read_one(const std::string& path) {
   STERNA_TRY(std::string bytes, runtime::read_text_file(path, kLargestFile));
   if (path.ends_with(".jsonl")) return rows_of_json_lines(bytes, path);
+  if (!runtime::tokenization::is_valid_utf8(bytes)) return fail("{}: is not UTF-8 text", path);
   return bytes;
 }
 

@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <string>
 #include <vector>
 
 #include "eval/text/text.h"
+#include "runtime/fingerprints.h"
 #include "tests/support/engine.h"
 #include "tests/support/shared_data.h"
 
@@ -27,7 +29,7 @@ class StoriesTest : public ::testing::Test {
     const std::string stories = testing::read_file(path);
     const std::size_t half = stories.find('\n', stories.size() / 2) + 1;
     calibration_ = stories.substr(0, half);
-    unseen_ = stories.substr(half, 40000);
+    unseen_ = stories.substr(half, 20000);
     work_.write("first_half.txt", calibration_);
   }
 
@@ -35,7 +37,7 @@ class StoriesTest : public ::testing::Test {
     ConvertOptions o;
     o.planes = planes;
     o.fit.emplace();
-    o.fit->calibration.text = {{work_.file("first_half.txt")}, 8192, 0};
+    o.fit->calibration.text = {{work_.file("first_half.txt")}, 4096, 0};
     o.fit->calibration.window = 256;
     o.fit->kernels = &testing::test_kernels();
     return o;
@@ -87,19 +89,25 @@ TEST_F(StoriesTest, CalibratedPlanesPredictUnseenStoriesBetterThanDataFreeOnes) 
         fmt::format("planes_{}", planes),
         fmt::format("float {:.4f}, data-free {:.4f}, calibrated {:.4f}", reference, data_free, calibrated));
     EXPECT_LT(calibrated, data_free) << planes;
-    if (planes == 3) EXPECT_LT(calibrated, 1.02 * reference);
+    // 3 planes were measured at 1.015 times the float model's (1.045 without a text); twice the excess is
+    // left for instruction sets that round otherwise.
+    if (planes == 3) {
+      EXPECT_LT(calibrated, 1.03 * reference);
+    }
   }
 }
 
 TEST_F(StoriesTest, AnEvaluationRefusesTheTextOfTheCalibration) {
   const auto model = converted(options(1));
-  const std::string seen = calibration_.substr(0, 20000);
+  const std::string seen = calibration_.substr(0, 5000);
   const auto refused = evaluate(model, seen, false);
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message,
-              AllOf(HasSubstr("stories.txt"), HasSubstr("was calibrated on first_half.txt (8192 tokens)"),
+              AllOf(HasSubstr("stories.txt"), HasSubstr("was calibrated on first_half.txt (4096 tokens)"),
                     HasSubstr("--seen-text")));
   EXPECT_TRUE(evaluate(model, seen, true));
+  RecordProperty("share_of_unseen",
+                 fmt::format("{}", runtime::share_known(unseen_, model->calibration().fingerprints)));
   const auto other = evaluate(model, unseen_, false);
   EXPECT_TRUE(other) << other.error().message;
   // What is not calibrated knows no text.
