@@ -185,8 +185,8 @@ Status write_linear(const Checkpoint& checkpoint, const HfModel& model, const Te
   if (options.fitted != nullptr) {
     STERNA_TRY(const auto fitted, options.fitted->matrix(spec));
     if (fitted) {
-      encoded.relative_error = fitted->relative_error;
-      encoded.fitted = true;
+      encoded.relative_error = fitted->relative_error.value_or(0.0);
+      encoded.fitted = fitted->relative_error.has_value();
       encoded.descriptor.rotation_block = fitted->rotation_block;
       encoded.descriptor.rotation_seed = fitted->rotation_seed;
       return write_packed(fitted->packed, options.storage, pool, encoded.descriptor, out);

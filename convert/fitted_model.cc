@@ -271,7 +271,7 @@ Result<FittedModel> FittedModel::create(const Checkpoint& checkpoint, const HfMo
   STERNA_TRY(const CalibrationWindows windows, fitter.windows());
   STERNA_TRY(WorkFolder folder,
              WorkFolder::open(output, settings_of(checkpoint, run, planes, windows), run.calibration.resume));
-  FittedModel fitted(std::move(folder));
+  FittedModel fitted(std::move(folder), is_float);
   fitted.report_.text = windows.text;
   if (is_float) {
     STERNA_CHECK(fitter.calibrate_layers(windows, planes, fitted.folder_, fitted.report_));
@@ -284,27 +284,34 @@ Result<FittedModel> FittedModel::create(const Checkpoint& checkpoint, const HfMo
   return fitted;
 }
 
-Result<std::optional<FittedMatrices::Matrix>> FittedModel::matrix(const TensorSpec& spec) const {
-  const auto layer = static_cast<std::size_t>(spec.layer);
-  const std::size_t index = linear_index(spec.role);
-  if (tuned_) {
-    const TunableBlock& block = tuned_->blocks[layer];
-    const LevelMatrix& levels = block.levels[index];
-    if (levels.rows == 0) return std::optional<Matrix>();
-    Matrix out{levels.pack()};
-    if (const Rotation* rotation = block.weights.rotation(family_of(spec.role))) {
-      out.rotation_block = rotation->block;
-      out.rotation_seed = rotation->seed;
-    }
-    return std::optional(std::move(out));
-  }
+Result<const FittedLinear*> FittedModel::calibrated(const TensorSpec& spec) const {
   if (layer_ != spec.layer) {
-    STERNA_TRY(loaded_, folder_.load(layer));
+    STERNA_TRY(loaded_, folder_.load(static_cast<std::size_t>(spec.layer)));
     layer_ = spec.layer;
   }
-  const FittedLinear& linear = loaded_.linears[index];
-  return std::optional(Matrix{linear.matrix.pack(), linear.rotation_block < 2 ? 0 : linear.rotation_block,
-                              linear.rotation_seed, linear.relative_error});
+  return &loaded_.linears[linear_index(spec.role)];
+}
+
+Result<std::optional<FittedMatrices::Matrix>> FittedModel::matrix(const TensorSpec& spec) const {
+  if (!tuned_) {
+    STERNA_TRY(const FittedLinear* linear, calibrated(spec));
+    return std::optional(Matrix{linear->matrix.pack(),
+                                linear->rotation_block < 2 ? 0 : linear->rotation_block,
+                                linear->rotation_seed, linear->relative_error});
+  }
+  const TunableBlock& block = tuned_->blocks[static_cast<std::size_t>(spec.layer)];
+  const LevelMatrix& levels = block.levels[linear_index(spec.role)];
+  if (levels.rows == 0) return std::optional<Matrix>();
+  Matrix out{levels.pack(), 0, 0, {}};
+  if (is_float_) {  // tuning changes little of the error, and does not measure it
+    STERNA_TRY(const FittedLinear* linear, calibrated(spec));
+    out.relative_error = linear->relative_error;
+  }
+  if (const Rotation* rotation = block.weights.rotation(family_of(spec.role))) {
+    out.rotation_block = rotation->block;
+    out.rotation_seed = rotation->seed;
+  }
+  return std::optional(std::move(out));
 }
 
 std::optional<std::vector<float>> FittedModel::vector(const TensorSpec& spec) const {

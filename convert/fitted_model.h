@@ -52,8 +52,12 @@ class FittedModel final : public FittedMatrices {
   Status remove_work() const { return folder_.remove(); }
 
  private:
-  explicit FittedModel(WorkFolder folder) : folder_(std::move(folder)) {}
+  FittedModel(WorkFolder folder, bool is_float) : folder_(std::move(folder)), is_float_(is_float) {}
+  // As calibration left it.
+  [[nodiscard]] Result<const FittedLinear*> calibrated(const runtime::TensorSpec& spec) const;
+
   WorkFolder folder_;
+  bool is_float_;
   FitReport report_;
   std::optional<TunableModel> tuned_;
   mutable std::int32_t layer_ = -1;  // of loaded_

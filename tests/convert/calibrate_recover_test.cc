@@ -15,7 +15,8 @@ using TunedConvertTest = CalibratedConvertTest;
 
 TEST_F(TunedConvertTest, RecoveryTunesScalesAndGainsAndNothingElse) {
   TinyModel().write(source_);
-  ASSERT_TRUE(convert(options()));
+  const auto calibrated = convert(options());
+  ASSERT_TRUE(calibrated) << error_of(calibrated);
   const Stored before = stored(output());
   ConvertOptions o = options();
   o.fit->recover_steps = 3;
@@ -27,6 +28,9 @@ TEST_F(TunedConvertTest, RecoveryTunesScalesAndGainsAndNothingElse) {
   // helped.
   EXPECT_GT(report->fit->recovered->best_step, 0U);
   EXPECT_LT(report->fit->recovered->best_loss, report->fit->recovered->start_loss);
+  EXPECT_EQ(report->fitted, 14U);
+  EXPECT_EQ(report->mean_relative_error, calibrated->mean_relative_error);
+  EXPECT_FALSE(report->fit->final);  // other windows were held out, so what calibration measured says nothing
   EXPECT_FALSE(fs::exists(folder()));
   const Stored after = stored(output());
   ASSERT_EQ(before.model.tensors.size(), after.model.tensors.size());
@@ -97,6 +101,7 @@ TEST_F(TunedConvertTest, ATrainedTernaryModelIsTunedWithItsTrits) {
   ASSERT_TRUE(report->fit && report->fit->recovered);
   EXPECT_LE(report->fit->recovered->best_loss, report->fit->recovered->start_loss);
   EXPECT_FALSE(report->fit->calibrated);
+  EXPECT_EQ(report->fitted, 0U);  // nothing was ternarised here
   EXPECT_FALSE(fs::exists(folder()));
   const Stored after = stored(output());
   for (const auto& a : before.model.tensors) {
