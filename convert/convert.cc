@@ -40,18 +40,34 @@ void count(ConvertReport& report, const TensorSpec& spec, const Encoded& encoded
   }
 }
 
-std::string describe_source(const HfModel& model, const EncodeOptions& options) {
+std::string describe_source(const HfModel& model, const EncodeOptions& options, bool fitted) {
   if (model.quantization.form != TrainedForm::none) {
     return fmt::format("trained ternary ({}){}", trained_form_name(model.quantization.form),
-                       options.fitted != nullptr ? ", scales tuned" : "");
+                       fitted ? ", scales tuned" : "");
   }
   if (!options.planes) return "float, as stored";
-  return fmt::format("float, {}, {} plane{}", options.fitted != nullptr ? "calibrated" : "data-free",
-                     *options.planes, *options.planes == 1 ? "" : "s");
+  return fmt::format("float, {}, {} plane{}", fitted ? "calibrated" : "data-free", *options.planes,
+                     *options.planes == 1 ? "" : "s");
+}
+
+Status check_fit(const HfModel& model, const ConvertOptions& options, const std::string& directory) {
+  const FitRun& fit = *options.fit;
+  if (options.keep_float) {
+    return fail("with --float nothing is fitted; leave out --float, or --calibrate and --recover");
+  }
+  // A window of one token predicts nothing.
+  if (fit.calibration.window < 2) return fail("--window: at least 2 tokens are needed");
+  if (model.quantization.form == TrainedForm::none || fit.recover_minutes > 0.0 || fit.recover_steps > 0)
+    return {};
+  return fail(
+      "{}: is trained ternary ({}) and is packed exactly, so there is nothing to calibrate; leave out "
+      "--calibrate, or tune its scales with --recover",
+      directory, trained_form_name(model.quantization.form));
 }
 
 Status check_options(const HfModel& model, const ConvertOptions& options, const std::string& directory) {
   if (options.planes && options.keep_float) return fail("--planes and --float exclude each other");
+  if (options.fit) STERNA_CHECK(check_fit(model, options, directory));
   if (model.quantization.form == TrainedForm::none || (!options.planes && !options.keep_float)) return {};
   return fail("{}: is trained ternary ({}) and is packed exactly; leave out {}", directory,
               trained_form_name(model.quantization.form), options.planes ? "--planes" : "--float");
@@ -158,12 +174,12 @@ class Converter {
 };
 
 Result<Job> prepare_job(const Checkpoint& checkpoint, const HfModel& model, runtime::TokenizerSpec tokenizer,
-                        const EncodeOptions& options) {
+                        const EncodeOptions& options, bool fitted) {
   const std::string where = checkpoint.directory() + "/tokenizer.json";
   STERNA_TRY(ModelHeader header, ModelHeader::create(model.config,
                                                      {std::move(tokenizer), model.chat_template,
                                                       model.bos_token, model.eos_token, where},
-                                                     describe_source(model, options), where));
+                                                     describe_source(model, options, fitted), where));
   return Job{checkpoint, model, std::move(header)};
 }
 
@@ -178,7 +194,7 @@ Result<ConvertReport> convert_directory(const std::string& directory, const std:
   STERNA_TRY(const Checkpoint checkpoint, Checkpoint::open(directory));
   STERNA_CHECK(check_tensors(checkpoint, model));
   STERNA_TRY(const std::string tokenizer_json, read_tokenizer_json(directory));
-  STERNA_TRY(runtime::TokenizerSpec tokenizer,
+  STERNA_TRY(const runtime::TokenizerSpec tokenizer,
              runtime::split_spec(tokenizer_json, directory + "/tokenizer.json"));
 
   EncodeOptions encode;
@@ -187,6 +203,7 @@ Result<ConvertReport> convert_directory(const std::string& directory, const std:
   const bool float_model = model.quantization.form == TrainedForm::none;
   const bool by_default = float_model && !options.planes && !options.keep_float;
   if (float_model && !options.keep_float) encode.planes = options.planes.value_or(3);
+  STERNA_TRY(Job job, prepare_job(checkpoint, model, tokenizer, encode, options.fit.has_value()));
   std::optional<FittedModel> fitted;
   if (options.fit) {
     STERNA_TRY(const runtime::Tokenizer encoder,
@@ -195,7 +212,6 @@ Result<ConvertReport> convert_directory(const std::string& directory, const std:
                                            options.embedding, *options.fit, output, pool, cancelled));
     encode.fitted = &*fitted;
   }
-  STERNA_TRY(Job job, prepare_job(checkpoint, model, std::move(tokenizer), encode));
   if (fitted) job.header.set_calibration(fitted->report().text);
   STERNA_TRY(ConvertReport report, Converter(job, encode, pool, progress, cancelled).run(output));
   report.planes_by_default = by_default;

@@ -97,18 +97,6 @@ Status for_chunks(const Checkpoint& checkpoint, const StoredTensor& tensor, std:
   return {};
 }
 
-// What a vector's values are multiplied with. transformers' AutoBitLinear, offline, computes (t x + bias) *
-// weight_scale: the real bias is the stored one times the scale. Every other form adds the bias as stored.
-Result<float> bias_factor(const Checkpoint& checkpoint, const HfModel& model, const TensorSpec& spec) {
-  if (spec.part != runtime::Part::bias || model.quantization.form != TrainedForm::packed_direct ||
-      !model.quantization.is_trained(hf_module(spec))) {
-    return 1.0F;
-  }
-  STERNA_TRY(const StoredTensor* scale, find_weight_scale(checkpoint, spec));
-  STERNA_TRY(const std::vector<float> values, checkpoint.read_floats(*scale));
-  return values.front();
-}
-
 Status write_vector(const Checkpoint& checkpoint, const HfModel& model, const TensorSpec& spec,
                     const StoredTensor& tensor, const EncodeOptions& options, Checked& out) {
   if (options.fitted != nullptr) {
@@ -197,8 +185,8 @@ Status write_linear(const Checkpoint& checkpoint, const HfModel& model, const Te
   if (options.fitted != nullptr) {
     STERNA_TRY(const auto fitted, options.fitted->matrix(spec));
     if (fitted) {
-      encoded.relative_error = fitted->relative_error;
-      encoded.fitted = true;
+      encoded.relative_error = fitted->relative_error.value_or(0.0);
+      encoded.fitted = fitted->relative_error.has_value();
       encoded.descriptor.rotation_block = fitted->rotation_block;
       encoded.descriptor.rotation_seed = fitted->rotation_seed;
       return write_packed(fitted->packed, options.storage, pool, encoded.descriptor, out);

@@ -25,7 +25,7 @@ class FittedMatrices {
     PackedMatrix packed;
     std::uint64_t rotation_block = 0;  // 0: none
     std::uint32_t rotation_seed = 0;
-    double relative_error = 0.0;
+    std::optional<double> relative_error;  // none: the matrix was not ternarised here
   };
   virtual ~FittedMatrices() = default;
   // Of a linear, or none: it is encoded as if there were no fit. The tensors of a layer are asked for one

@@ -8,6 +8,7 @@
 #include "convert/calibrate/held_out.h"
 #include "convert/graph/load.h"
 #include "convert/hf_names.h"
+#include "convert/matrix_source.h"
 #include "convert/recover/pass.h"
 #include "convert/recover/teacher.h"
 #include "convert/trained.h"
@@ -26,6 +27,7 @@ using runtime::TensorSpec;
 // it lie in memory.
 constexpr std::size_t kRecoverTokens = 262144;
 constexpr std::size_t kTeacherBytes = 640U << 20;
+constexpr std::size_t kReproducibleBatch = 2;  // windows of a step
 
 // What decides the result of a fit, for recognising its work folder.
 std::string settings_of(const Checkpoint& checkpoint, const FitRun& run, std::size_t planes,
@@ -145,6 +147,26 @@ Result<TunableBlock> trained_block(const Checkpoint& checkpoint, const HfModel& 
   return block;
 }
 
+// Linears that are ternary by their values would be changed by a fit. Matrices of zeros have no scale that a
+// fit could spoil.
+Status refuse_ternary(const Checkpoint& checkpoint, const HfModel& model, runtime::ThreadPool& pool) {
+  for (const TensorSpec& spec : runtime::tensor_list(model.config)) {
+    if (!spec.is_linear()) continue;
+    STERNA_TRY(const StoredTensor* tensor, find_tensor(checkpoint, model, spec));
+    STERNA_TRY(const MatrixSource source, matrix_source(checkpoint, *tensor));
+    STERNA_TRY(const std::optional<PackedMatrix> exact, pack_by_value(source, pool));
+    if (!exact) continue;
+    const auto scales = exact->scales.bytes();
+    if (std::ranges::all_of(scales, [](std::byte b) { return b == std::byte{}; })) continue;
+    return fail(
+        "{}: tensor '{}' is ternary already and would be changed by the fit; without --calibrate and "
+        "--recover "
+        "it is packed exactly",
+        checkpoint.path_of(*tensor), tensor->name);
+  }
+  return {};
+}
+
 class Fitter {
  public:
   Fitter(const Checkpoint& checkpoint, const HfModel& model, const runtime::Tokenizer& tokenizer,
@@ -169,8 +191,7 @@ class Fitter {
                                                cancelled_};
     STERNA_TRY(CalibrationReport done,
                calibrate(checkpoint_, model_, windows, planes_of, run_.calibration, folder, surroundings));
-    report.calibrated = done.held_out;
-    report.final = done.held_out;
+    if (done.held_out.tokens > 0) report.calibrated = report.final = done.held_out;
     return {};
   }
 
@@ -189,7 +210,8 @@ class Fitter {
     RecoverOptions options;
     options.minutes = run_.recover_minutes;
     options.steps = run_.recover_steps;
-    options.batch = std::max<std::size_t>(2, pool_.size());
+    // All threads have work, but for who needs the same bits on another machine.
+    options.batch = run_.recover_steps > 0 ? kReproducibleBatch : std::max(kReproducibleBatch, pool_.size());
     options.held_out = std::min<std::size_t>(8, std::max<std::size_t>(1, windows.windows() / 8));
     options.seed = run_.calibration.text.seed + 1;
     options.state = fmt::format("{}/recover", folder.path());
@@ -201,9 +223,6 @@ class Fitter {
     }
     return model;
   }
-
-  // Of each layer's linears, as calibration left them; after tune().
-  [[nodiscard]] const std::vector<std::array<double, kBlockLinears>>& errors() const { return errors_; }
 
  private:
   // The tuned model beside the float model on some windows.
@@ -249,7 +268,7 @@ class Fitter {
     return calibration_windows(text, tokenizer_, window);
   }
 
-  Result<TunableModel> tunable(const WorkFolder& folder) {
+  Result<TunableModel> tunable(const WorkFolder& folder) const {
     TunableModel model;
     model.config = model_.config;
     model.embedding = heads_.narrow_embedding;
@@ -258,8 +277,6 @@ class Fitter {
     for (std::size_t layer = 0; layer < model_.config.layers; ++layer) {
       if (is_float_) {
         STERNA_TRY(FittedLayer fitted, folder.load(layer));
-        auto& errors = errors_.emplace_back();
-        for (std::size_t i = 0; i < errors.size(); ++i) errors[i] = fitted.linears[i].relative_error;
         STERNA_TRY(TunableBlock block, calibrated_block(checkpoint_, model_, layer, std::move(fitted)));
         model.blocks.push_back(std::move(block));
       } else {
@@ -278,7 +295,6 @@ class Fitter {
   const std::function<bool()>& cancelled_;
   bool is_float_;
   Heads heads_;
-  std::vector<std::array<double, kBlockLinears>> errors_;
 };
 
 }  // namespace
@@ -287,46 +303,53 @@ Result<FittedModel> FittedModel::create(const Checkpoint& checkpoint, const HfMo
                                         const runtime::Tokenizer& tokenizer, std::size_t planes,
                                         EmbeddingForm embedding, const FitRun& run, const std::string& output,
                                         runtime::ThreadPool& pool, const std::function<bool()>& cancelled) {
+  const bool is_float = model.quantization.form == TrainedForm::none;
+  if (is_float) STERNA_CHECK(refuse_ternary(checkpoint, model, pool));
   Fitter fitter(checkpoint, model, tokenizer, run, pool, cancelled);
   STERNA_TRY(const CalibrationWindows windows, fitter.windows());
   STERNA_TRY(WorkFolder folder,
              WorkFolder::open(output, settings_of(checkpoint, run, planes, windows), run.calibration.resume));
-  FittedModel fitted(std::move(folder));
+  FittedModel fitted(std::move(folder), is_float);
   fitted.report_.text = windows.text;
-  if (model.quantization.form == TrainedForm::none) {
+  if (is_float) {
     STERNA_CHECK(fitter.calibrate_layers(windows, planes, fitted.folder_, fitted.report_));
   }
   if (run.recover_minutes > 0.0 || run.recover_steps > 0) {
     STERNA_TRY(TunableModel tuned, fitter.tune(embedding, fitted.folder_, fitted.report_));
     tuned.embedding = tuned.head = {};  // they are the fitter's
     fitted.tuned_ = std::move(tuned);
-    fitted.errors_ = fitter.errors();
   }
   return fitted;
 }
 
-Result<std::optional<FittedMatrices::Matrix>> FittedModel::matrix(const TensorSpec& spec) const {
-  const auto layer = static_cast<std::size_t>(spec.layer);
-  const std::size_t index = linear_index(spec.role);
-  if (tuned_) {
-    const TunableBlock& block = tuned_->blocks[layer];
-    const LevelMatrix& levels = block.levels[index];
-    if (levels.rows == 0) return std::optional<Matrix>();
-    Matrix out{levels.pack()};
-    if (!errors_.empty()) out.relative_error = errors_[layer][index];
-    if (const Rotation* rotation = block.weights.rotation(family_of(spec.role))) {
-      out.rotation_block = rotation->block;
-      out.rotation_seed = rotation->seed;
-    }
-    return std::optional(std::move(out));
-  }
+Result<const FittedLinear*> FittedModel::calibrated(const TensorSpec& spec) const {
   if (layer_ != spec.layer) {
-    STERNA_TRY(loaded_, folder_.load(layer));
+    STERNA_TRY(loaded_, folder_.load(static_cast<std::size_t>(spec.layer)));
     layer_ = spec.layer;
   }
-  const FittedLinear& linear = loaded_.linears[index];
-  return std::optional(Matrix{linear.matrix.pack(), linear.rotation_block < 2 ? 0 : linear.rotation_block,
-                              linear.rotation_seed, linear.relative_error});
+  return &loaded_.linears[linear_index(spec.role)];
+}
+
+Result<std::optional<FittedMatrices::Matrix>> FittedModel::matrix(const TensorSpec& spec) const {
+  if (!tuned_) {
+    STERNA_TRY(const FittedLinear* linear, calibrated(spec));
+    return std::optional(Matrix{linear->matrix.pack(),
+                                linear->rotation_block < 2 ? 0 : linear->rotation_block,
+                                linear->rotation_seed, linear->relative_error});
+  }
+  const TunableBlock& block = tuned_->blocks[static_cast<std::size_t>(spec.layer)];
+  const LevelMatrix& levels = block.levels[linear_index(spec.role)];
+  if (levels.rows == 0) return std::optional<Matrix>();
+  Matrix out{levels.pack(), 0, 0, {}};
+  if (is_float_) {  // tuning changes little of the error, and does not measure it
+    STERNA_TRY(const FittedLinear* linear, calibrated(spec));
+    out.relative_error = linear->relative_error;
+  }
+  if (const Rotation* rotation = block.weights.rotation(family_of(spec.role))) {
+    out.rotation_block = rotation->block;
+    out.rotation_seed = rotation->seed;
+  }
+  return std::optional(std::move(out));
 }
 
 std::optional<std::vector<float>> FittedModel::vector(const TensorSpec& spec) const {

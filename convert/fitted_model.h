@@ -2,7 +2,6 @@
 // scales and gains of that or of a trained ternary model.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <functional>
 #include <optional>
@@ -34,14 +33,15 @@ struct FitRun {
 
 struct FitReport {
   runtime::Calibration text;
-  std::optional<HeldOut> calibrated;  // of a float model, as calibration left it
+  std::optional<HeldOut> calibrated;  // of a float model whose text had 8 windows or more, before tuning
   std::optional<RecoverReport> recovered;
-  std::optional<HeldOut> final;  // what the file has; of a trained ternary model `float_loss` is the start's
+  std::optional<HeldOut> final;  // what the file has; none after tuning: `recovered` says how that ended
 };
 
 class FittedModel final : public FittedMatrices {
  public:
-  // planes(spec): of the linears of a float model. `output` is the file to be written; work lies beside it.
+  // planes: of the linears of a float model. `output` is the file to be written; work lies beside it. Errors:
+  // those of calibrate() and recover(), and a float model with a linear that is ternary by its values.
   static Result<FittedModel> create(const Checkpoint& checkpoint, const HfModel& model,
                                     const runtime::Tokenizer& tokenizer, std::size_t planes,
                                     EmbeddingForm embedding, const FitRun& run, const std::string& output,
@@ -53,11 +53,14 @@ class FittedModel final : public FittedMatrices {
   Status remove_work() const { return folder_.remove(); }
 
  private:
-  explicit FittedModel(WorkFolder folder) : folder_(std::move(folder)) {}
+  FittedModel(WorkFolder folder, bool is_float) : folder_(std::move(folder)), is_float_(is_float) {}
+  // As calibration left it.
+  [[nodiscard]] Result<const FittedLinear*> calibrated(const runtime::TensorSpec& spec) const;
+
   WorkFolder folder_;
+  bool is_float_;
   FitReport report_;
   std::optional<TunableModel> tuned_;
-  std::vector<std::array<double, kBlockLinears>> errors_;  // of a tuned float model, as calibration left it
   mutable std::int32_t layer_ = -1;                        // of loaded_
   mutable FittedLayer loaded_;
 };

@@ -172,6 +172,17 @@ Result<PackedMatrix> pack_trained(const Checkpoint& checkpoint, const HfModel& m
   return matrix;
 }
 
+Result<float> bias_factor(const Checkpoint& checkpoint, const HfModel& model,
+                          const runtime::TensorSpec& spec) {
+  if (spec.part != runtime::Part::bias || model.quantization.form != TrainedForm::packed_direct ||
+      !model.quantization.is_trained(hf_module(spec))) {
+    return 1.0F;
+  }
+  STERNA_TRY(const StoredTensor* scale, find_weight_scale(checkpoint, spec));
+  STERNA_TRY(const std::vector<float> values, checkpoint.read_floats(*scale));
+  return values.front();
+}
+
 Result<std::optional<PackedMatrix>> pack_by_value(const MatrixSource& source, ThreadPool& pool) {
   PackedMatrix matrix = PackedMatrix::zeros(source.rows, source.columns, 1, kGroupColumns, ScaleType::f32);
   const std::size_t groups = matrix.view().groups();

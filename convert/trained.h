@@ -24,6 +24,12 @@ namespace sterna::convert {
 Result<PackedMatrix> pack_trained(const Checkpoint& checkpoint, const HfModel& model,
                                   const runtime::TensorSpec& spec, runtime::ThreadPool& pool);
 
+// What the values of a vector are multiplied with. transformers' AutoBitLinear, offline, computes (t x +
+// bias)
+// * weight_scale: the real bias is the stored one times the scale. Every other form adds the bias as stored.
+Result<float> bias_factor(const Checkpoint& checkpoint, const HfModel& model,
+                          const runtime::TensorSpec& spec);
+
 // A float matrix that is ternary already: every group of 128 columns of a row holds at most one non-zero
 // magnitude (TriLM, Bonsai and other "unpacked" checkpoints). One f32 scale when there is one magnitude in
 // all, else one per row and group, f16 when every one is exactly an f16 that is normal. nullopt: not ternary.

@@ -29,16 +29,21 @@ std::shared_ptr<const Rotation> rotation_for(Family family, std::size_t columns)
   return rotation;
 }
 
+Error interrupted(const WorkFolder& folder) {
+  return fail("interrupted; {} holds the finished layers: --resume goes on from there", folder.path());
+}
+
 class Calibration {
  public:
   Calibration(const Checkpoint& checkpoint, const HfModel& model, const PlanesOf& planes,
-              const CalibrationOptions& options, const BlockGraph& graph, Streams& streams,
-              const CalibrationSurroundings& surroundings)
+              const CalibrationOptions& options, const BlockGraph& graph, const WorkFolder& folder,
+              Streams& streams, const CalibrationSurroundings& surroundings)
       : checkpoint_(checkpoint),
         model_(model),
         planes_(planes),
         options_(options),
         graph_(graph),
+        folder_(folder),
         streams_(streams),
         surroundings_(surroundings) {
     if (!options.rotate) return;
@@ -54,7 +59,7 @@ class Calibration {
     STERNA_TRY(BlockWeights original, rotated_block(layer));
     BlockWeights quantised = original;
     for (const Family family : kOrder) {
-      if (surroundings_.cancelled()) return fail("interrupted");
+      if (surroundings_.cancelled()) return interrupted(folder_);
       if (surroundings_.progress) {
         surroundings_.progress(layer * kFamilies + static_cast<std::size_t>(family),
                                model_.config.layers * kFamilies, fmt::format("layer {}", layer));
@@ -142,6 +147,7 @@ class Calibration {
   const PlanesOf& planes_;
   const CalibrationOptions& options_;
   const BlockGraph& graph_;
+  const WorkFolder& folder_;
   Streams& streams_;
   const CalibrationSurroundings& surroundings_;
   std::shared_ptr<const Rotation> rotations_[kFamilies];
@@ -149,9 +155,13 @@ class Calibration {
 
 // Rows of the embedding, read from the checkpoint when they are asked for.
 Streams::EmbeddingRow embedding_rows(const Checkpoint& checkpoint, const StoredTensor& tensor) {
-  return [&checkpoint, &tensor](runtime::TokenId id, std::span<float> row) {
+  return [&checkpoint, &tensor](runtime::TokenId id, std::span<float> row) -> Status {
     const auto at = static_cast<std::uint64_t>(id);
-    return checkpoint.read_floats(tensor, at, at + 1, row);
+    STERNA_CHECK(checkpoint.read_floats(tensor, at, at + 1, row));
+    const auto bad = std::ranges::find_if(row, [](float x) { return !std::isfinite(x); });
+    if (bad == row.end()) return {};
+    return fail("{}: tensor '{}' holds {} at row {}, column {}: the checkpoint is damaged",
+                checkpoint.path_of(tensor), tensor.name, *bad, at, bad - row.begin());
   };
 }
 
@@ -198,10 +208,10 @@ Result<CalibrationReport> calibrate(const Checkpoint& checkpoint, const HfModel&
   const std::size_t held_out = std::min<std::size_t>(8, windows.windows() / 8);
   STERNA_TRY(Streams streams, Streams::create(graph, windows, held_out, options.memory, folder.path(),
                                               embedding_rows(checkpoint, *embedding), surroundings.pool));
-  Calibration calibration(checkpoint, model, planes, options, graph, streams, surroundings);
+  Calibration calibration(checkpoint, model, planes, options, graph, folder, streams, surroundings);
   const std::size_t finished = folder.finished_layers();
   for (std::size_t layer = 0; layer < model.config.layers; ++layer) {
-    if (surroundings.cancelled()) return fail("interrupted");
+    if (surroundings.cancelled()) return interrupted(folder);
     const bool resumed = layer < finished;
     FittedLayer fitted;
     if (resumed) {

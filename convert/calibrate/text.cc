@@ -10,6 +10,7 @@
 #include "runtime/file.h"
 #include "runtime/fingerprints.h"
 #include "runtime/prompt.h"
+#include "runtime/tokenizer/unicode.h"
 
 namespace sterna::convert {
 namespace {
@@ -42,6 +43,7 @@ Result<std::string> rows_of_json_lines(std::string_view lines, const std::string
 Result<std::string> read_one(const std::string& path) {
   STERNA_TRY(std::string bytes, runtime::read_text_file(path, kLargestFile));
   if (path.ends_with(".jsonl")) return rows_of_json_lines(bytes, path);
+  if (!runtime::tokenization::is_valid_utf8(bytes)) return fail("{}: is not UTF-8 text", path);
   return bytes;
 }
 
@@ -89,7 +91,7 @@ Result<CalibrationWindows> calibration_windows(const CalibrationText& text,
     names += fmt::format("{}{}", names.empty() ? "" : " + ", t.name);
   }
   const std::size_t available = ids.size() / window;
-  const std::size_t wanted = std::max<std::size_t>(1, (text.tokens + window - 1) / window);
+  const std::size_t wanted = std::max<std::size_t>(1, text.tokens / window + (text.tokens % window != 0));
   if (available == 0) {
     return fail("{}: {} tokens, calibration needs at least {}; give a longer text", names, ids.size(),
                 window);

@@ -1,10 +1,14 @@
 #include "convert/calibrate/work_folder.h"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "convert/graph/load.h"
 #include "convert/json.h"
 #include "runtime/file.h"
 #include "runtime/format.h"
@@ -48,6 +52,7 @@ bool fill(const json& header, FittedLayer& layer) {
       f.matrix.columns = columns;
       f.matrix.planes = planes;
       f.rotation_block = j.at("block").get<std::uint64_t>();
+      if (!std::has_single_bit(f.rotation_block) || columns % f.rotation_block != 0) return false;
       f.rotation_seed = j.at("seed").get<std::uint32_t>();
       f.relative_error = j.at("relative_error").get<double>();
       f.plain_rows = j.at("plain_rows").get<std::uint64_t>();
@@ -59,7 +64,15 @@ bool fill(const json& header, FittedLayer& layer) {
   } catch (const json::exception&) {
     return false;
   }
-  return true;
+  return layer.linears.size() == std::size(kLinearRoles);
+}
+
+// Could a fit have made these numbers?
+bool plausible(const LevelMatrix& m) {
+  constexpr int kLargest[] = {1, 4, 13};  // (3^planes - 1) / 2
+  const int largest = kLargest[m.planes - 1];
+  return std::ranges::all_of(m.levels, [&](std::int8_t q) { return std::abs(int{q}) <= largest; }) &&
+         std::ranges::all_of(m.scales, [](float s) { return std::isfinite(s) && s >= 0.0F; });
 }
 
 }  // namespace
@@ -77,7 +90,7 @@ Result<WorkFolder> WorkFolder::open(const std::string& output, const std::string
         folder.path_, found.substr(0, found.find('\n')));
   }
   fs::remove_all(folder.path_, error);
-  fs::create_directories(folder.path_, error);
+  fs::create_directory(folder.path_, error);
   if (error) return fail("{}: cannot be made: {}", folder.path_, error.message());
   STERNA_TRY(runtime::OutputFile file, runtime::OutputFile::create(settings_file));
   STERNA_CHECK(file.write(std::as_bytes(std::span(settings))));
@@ -146,6 +159,7 @@ Result<FittedLayer> WorkFolder::load(std::size_t layer) const {
     f.matrix.scales.resize(f.matrix.rows * f.matrix.groups());
     STERNA_CHECK(read(std::as_writable_bytes(std::span(f.matrix.levels))));
     STERNA_CHECK(read(std::as_writable_bytes(std::span(f.matrix.scales))));
+    if (!plausible(f.matrix)) return damaged();
   }
   const std::uint32_t expected = crc;
   std::uint32_t sum = 0;

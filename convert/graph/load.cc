@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "convert/hf_names.h"
+#include "convert/trained.h"
 
 namespace sterna::convert {
 
@@ -112,7 +113,10 @@ Result<BlockWeights> load_block_vectors(const Checkpoint& checkpoint, const HfMo
                   checkpoint.directory());
     }
     if (spec.is_vector()) {
-      STERNA_TRY(vector_in(block, spec), load_floats(checkpoint, model, spec));
+      STERNA_TRY(const float factor, bias_factor(checkpoint, model, spec));
+      STERNA_TRY(std::vector<float> values, load_floats(checkpoint, model, spec));
+      for (float& value : values) value *= factor;
+      vector_in(block, spec) = std::move(values);
       continue;
     }
     DenseLinear& linear = linear_of(block, spec.role);

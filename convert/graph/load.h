@@ -23,7 +23,8 @@ Family family_of(runtime::Role role);
 std::vector<float>& vector_in(BlockWeights& block, const runtime::TensorSpec& spec);
 const std::vector<float>& vector_in(const BlockWeights& block, const runtime::TensorSpec& spec);
 
-// Float weights as stored, without rotation; errors for NaN and infinity, with their place.
+// Float weights as stored (biases times bias_factor()), without rotation; errors for NaN and infinity, with
+// their place.
 Result<BlockWeights> load_block(const Checkpoint& checkpoint, const HfModel& model, std::size_t layer);
 
 // The same without the linears' weights.
