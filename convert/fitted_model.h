@@ -61,7 +61,7 @@ class FittedModel final : public FittedMatrices {
   bool is_float_;
   FitReport report_;
   std::optional<TunableModel> tuned_;
-  mutable std::int32_t layer_ = -1;                        // of loaded_
+  mutable std::int32_t layer_ = -1;  // of loaded_
   mutable FittedLayer loaded_;
 };
 

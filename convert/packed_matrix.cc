@@ -15,6 +15,15 @@ AlignedBytes::AlignedBytes(std::size_t size, std::uint8_t fill)
   std::memset(data_.get(), fill, size);
 }
 
+float stored_scale(float scale, kernels::ScaleType type) {
+  return type == kernels::ScaleType::f16 ? kernels::f16_to_float(kernels::float_to_f16(scale)) : scale;
+}
+
+bool near_f16(float scale) {
+  const float half = stored_scale(scale, kernels::ScaleType::f16);
+  return scale == 0.0F || (half >= 0x1p-14F && half <= 65504.0F);
+}
+
 PackedMatrix PackedMatrix::zeros(std::size_t rows, std::size_t columns, std::size_t planes, std::size_t group,
                                  kernels::ScaleType scale_type) {
   assert(rows >= 1 && columns >= 1 && columns <= kernels::kMaxColumns);

@@ -33,6 +33,10 @@ class AlignedBytes {
   std::size_t size_ = 0;
 };
 
+// What becomes of a scale that is stored so, and whether that is near: 0, or normal as f16.
+float stored_scale(float scale, kernels::ScaleType type);
+bool near_f16(float scale);
+
 struct PackedMatrix {
   std::size_t rows = 0;
   std::size_t columns = 0;

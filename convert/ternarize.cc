@@ -8,7 +8,6 @@
 #include <numeric>
 #include <vector>
 
-#include "kernels/lanes/half.h"
 #include "kernels/views.h"
 
 namespace sterna::convert {
@@ -191,15 +190,6 @@ class StepSearch {
   std::array<std::uint64_t, 13 * kGroupColumns> sorted_;
 };
 
-float rounded(float step, ScaleType type) {
-  return type == ScaleType::f16 ? kernels::f16_to_float(kernels::float_to_f16(step)) : step;
-}
-
-bool fits_f16(float step) {
-  const float half = rounded(step, ScaleType::f16);
-  return step == 0.0F || (half >= 0x1p-14F && half <= 65504.0F);
-}
-
 // Calls body(index of the group in the matrix, its part of `values`, where that begins) for the groups of a
 // block.
 template <class Body>
@@ -253,7 +243,7 @@ Result<Ternarized> ternarize(const MatrixSource& source, std::size_t planes, run
                    });
     return {};
   }));
-  const ScaleType type = std::all_of(steps.begin(), steps.end(), fits_f16) ? ScaleType::f16 : ScaleType::f32;
+  const ScaleType type = std::all_of(steps.begin(), steps.end(), near_f16) ? ScaleType::f16 : ScaleType::f32;
 
   // A second reading, which is cheap beside the search, instead of floats for the whole matrix.
   Ternarized result;
@@ -265,7 +255,7 @@ Result<Ternarized> ternarize(const MatrixSource& source, std::size_t planes, run
     std::vector<std::int8_t> k(values.size());
     for_each_group(row, source.columns, values,
                    [&](std::size_t i, std::span<const float> group, std::size_t at) {
-                     const float step = rounded(steps[i], type);
+                     const float step = stored_scale(steps[i], type);
                      const std::span<std::int8_t> levels = std::span(k).subspan(at, group.size());
                      nearest_levels(group, step, level, levels);
                      result.matrix.set_scale(i / groups, i % groups, step);

@@ -1,12 +1,11 @@
 #include "convert/calibrate/text.h"
 
 #include <algorithm>
-#include <numeric>
-#include <random>
 #include <string_view>
 
 #include "convert/calibrate/default_text.h"
 #include "convert/json.h"
+#include "convert/shuffle.h"
 #include "runtime/file.h"
 #include "runtime/fingerprints.h"
 #include "runtime/prompt.h"
@@ -64,15 +63,6 @@ Result<std::vector<Text>> read_all(const std::vector<std::string>& files) {
     texts.push_back({file.substr(file.find_last_of('/') + 1), std::move(content)});
   }
   return texts;
-}
-
-// A permutation of 0..n-1. Not std::shuffle, which differs between standard libraries.
-std::vector<std::size_t> shuffled(std::size_t n, std::uint64_t seed) {
-  std::vector<std::size_t> order(n);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::mt19937_64 random(seed);
-  for (std::size_t i = n; i > 1; --i) std::swap(order[i - 1], order[random() % i]);
-  return order;
 }
 
 }  // namespace

@@ -2,22 +2,10 @@
 
 #include <algorithm>
 
-#include "kernels/lanes/half.h"
-
 namespace sterna::convert {
-namespace {
 
 using kernels::kGroupColumns;
 using kernels::ScaleType;
-
-float as_f16(float x) { return kernels::f16_to_float(kernels::float_to_f16(x)); }
-
-bool fits_f16(float scale) {
-  const float half = as_f16(scale);
-  return scale == 0.0F || (half >= 0x1p-14F && half <= 65504.0F);
-}
-
-}  // namespace
 
 LevelMatrix LevelMatrix::zeros(std::size_t rows, std::size_t columns, std::size_t planes) {
   LevelMatrix m{rows, columns, planes, {}, {}};
@@ -39,12 +27,12 @@ void LevelMatrix::dequantize(std::span<float> out) const {
 }
 
 void LevelMatrix::round_scales() {
-  if (!std::ranges::all_of(scales, fits_f16)) return;
-  std::ranges::transform(scales, scales.begin(), as_f16);
+  if (!std::ranges::all_of(scales, near_f16)) return;
+  for (float& scale : scales) scale = stored_scale(scale, ScaleType::f16);
 }
 
 PackedMatrix LevelMatrix::pack() const {
-  const ScaleType type = std::ranges::all_of(scales, fits_f16) ? ScaleType::f16 : ScaleType::f32;
+  const ScaleType type = std::ranges::all_of(scales, near_f16) ? ScaleType::f16 : ScaleType::f32;
   PackedMatrix packed = PackedMatrix::zeros(rows, columns, planes, kGroupColumns, type);
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t g = 0; g < groups(); ++g) packed.set_scale(r, g, scales[r * groups() + g]);

@@ -6,13 +6,13 @@
 #include <cmath>
 #include <filesystem>
 #include <numeric>
-#include <random>
 #include <utility>
 #include <vector>
 
 #include "convert/recover/optimizer.h"
 #include "convert/recover/pass.h"
 #include "convert/recover/state.h"
+#include "convert/shuffle.h"
 #include "runtime/format.h"
 
 namespace sterna::convert {
@@ -22,16 +22,6 @@ namespace {
 constexpr std::size_t kTimedSteps = 3;
 // A machine that got slower is allowed this much over the limit before the run ends early.
 constexpr double kPatience = 1.2;
-
-// A permutation of [0, n): Fisher-Yates with the standard's generator, as distributions and std::shuffle
-// differ between libraries. (The modulo favours no index by more than n / 2^64.)
-std::vector<std::size_t> shuffled(std::size_t n, std::uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::vector<std::size_t> order(n);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  for (std::size_t i = n; i > 1; --i) std::swap(order[i - 1], order[random() % i]);
-  return order;
-}
 
 class Fingerprint {
  public:
