@@ -1,10 +1,9 @@
 #include "eval/text/windows.h"
 
-#include "runtime/prompt.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "runtime/prompt.h"
 #include "tests/support/engine.h"
 #include "tests/support/tiny_model.h"
 
