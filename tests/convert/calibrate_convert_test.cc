@@ -35,7 +35,8 @@ TEST_F(CalibratedConvertTest, TheSameBytesWhereverActivationsLie) {
   ConvertOptions spilled = options();
   spilled.fit->calibration.memory = 0;
   EXPECT_EQ(in_memory, bytes(spilled));
-  spilled.fit->calibration.memory = 64 * 24 * 32 * 4 * 2;  // the residual streams fit, the inner ones do not
+  spilled.fit->calibration.memory =
+      kContext * 24 * kHidden * sizeof(float) * 2;  // the residual streams fit, the inner ones do not
   EXPECT_EQ(in_memory, bytes(spilled, 3));
 }
 
@@ -123,12 +124,12 @@ TEST_F(CalibratedConvertTest, OtherSettingsAreNotResumed) {
     EXPECT_TRUE(fs::exists(folder() + "/layer-0000"));
   };
   refused([](ConvertOptions& o) { o.fit->calibration.text.seed = 1; });
-  refused([](ConvertOptions& o) { o.fit->calibration.text.tokens = 64 * 16; });
+  refused([](ConvertOptions& o) { o.fit->calibration.text.tokens = kContext * 16; });
   refused([](ConvertOptions& o) { o.planes = 1; });
   refused([](ConvertOptions& o) { o.fit->calibration.rotate = false; });
   refused([](ConvertOptions& o) { o.fit->calibration.fit.alpha = 0.0; });
-  refused([&](ConvertOptions&) { work_.write("words.txt", sentences(64 * 40, 2)); });
-  work_.write("words.txt", sentences(64 * 40, 1));
+  refused([&](ConvertOptions&) { work_.write("words.txt", sentences(kContext * 40, 2)); });
+  work_.write("words.txt", sentences(kContext * 40, 1));
   refused([&](ConvertOptions&) { TinyModel(2).write(source_); });
 }
 
@@ -168,8 +169,8 @@ TEST_F(CalibratedConvertTest, TheFileSaysHowItCameAbout) {
   ASSERT_TRUE(model) << error_of(model);
   EXPECT_EQ((*model)->calibration().text, "words.txt (1536 tokens)");
   const auto& known = (*model)->calibration().fingerprints;
-  EXPECT_EQ(runtime::share_known(sentences(64 * 40, 1), known), 1.0);
-  EXPECT_EQ(runtime::share_known(sentences(64 * 40, 9), known), 0.0);
+  EXPECT_EQ(runtime::share_known(sentences(kContext * 40, 1), known), 1.0);
+  EXPECT_EQ(runtime::share_known(sentences(kContext * 40, 9), known), 0.0);
 }
 
 // Columns 32 and 48: the largest powers of two that divide them.
@@ -207,7 +208,7 @@ TinyModel low_rank_model() {
   model.config["tie_word_embeddings"] = false;
   std::mt19937 random(17);
   std::normal_distribution<float> normal(0.0F, 1.0F);
-  std::vector<float> basis(4 * 32);
+  std::vector<float> basis(4 * kHidden);
   for (float& b : basis) b = normal(random);
   std::vector<float>& embedding = tensor(model, "model.embed_tokens.weight").values;
   for (std::size_t token = 0; token < 260; ++token) {
@@ -218,7 +219,7 @@ TinyModel low_rank_model() {
       for (std::size_t i = 0; i < 32; ++i) row[i] += x * basis[k * 32 + i];
     }
   }
-  TinyModel::Tensor head{{260, 32}, std::vector<float>(260 * 32)};
+  TinyModel::Tensor head{{260, 32}, std::vector<float>(260 * kHidden)};
   for (float& h : head.values) h = 0.3F * normal(random);
   model.tensors["lm_head.weight"] = std::move(head);
   return model;
@@ -257,7 +258,7 @@ double divergence(const std::vector<std::vector<double>>& p, const std::vector<s
 
 TEST_F(CalibratedConvertTest, IsNearerToTheFloatModelThanWithoutText) {
   low_rank_model().write(source_);
-  const std::string unseen = sentences(64 * 6, 77);
+  const std::string unseen = sentences(kContext * 6, 77);
   const auto reference = load_hf_model(source_.path(), {}, testing::test_pool());
   ASSERT_TRUE(reference) << error_of(reference);
   const auto expected = log_probabilities(*reference, unseen);
@@ -285,7 +286,7 @@ TEST_F(CalibratedConvertTest, NumbersThatAreNoneAreNamed) {
     TinyModel model;
     auto& values = tensor(model, name).values;
     // Of the embedding the row of 'e', which the text has.
-    values[values.size() > 32 * 101 ? 32 * 101 + 5 : 17] = std::numeric_limits<float>::quiet_NaN();
+    values[values.size() > 'f' * kHidden ? 'e' * kHidden + 5 : 17] = std::numeric_limits<float>::quiet_NaN();
     model.write(source_);
     EXPECT_THAT(error_of(convert(options())), AllOf(HasSubstr(name), HasSubstr("nan"))) << name;
     EXPECT_FALSE(fs::exists(output()));
@@ -377,7 +378,7 @@ TEST_F(CalibratedConvertTest, ZeroMatricesRowsAndEmbeddings) {
     zeros("blk.1.ffn_up.weight", 0, 48);
     const auto loaded = runtime::load_model_file(output(), {}, testing::test_pool());
     ASSERT_TRUE(loaded) << error_of(loaded);
-    for (const auto& row : log_probabilities(*loaded, sentences(64 * 2, 3))) {
+    for (const auto& row : log_probabilities(*loaded, sentences(kContext * 2, 3))) {
       EXPECT_TRUE(std::ranges::all_of(row, [](double x) { return std::isfinite(x); }));
     }
   }

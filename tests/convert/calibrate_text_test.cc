@@ -78,9 +78,9 @@ class WindowsTest : public ::testing::Test {
 };
 
 TEST_F(WindowsTest, AreCutSideBySideAndTakenOnceEach) {
-  const std::string text = letters(16 * 20 + 7);
+  const std::string text = letters(327);
   directory_.write("a.txt", text);
-  const auto all = windows({"a.txt"}, 16 * 20);
+  const auto all = windows({"a.txt"}, 320);
   ASSERT_TRUE(all) << error_of(all);
   ASSERT_EQ(all->windows(), 20U);
   std::set<std::size_t> places;
@@ -112,7 +112,7 @@ TEST_F(WindowsTest, AreAsManyAsTheTokensNeed) {
 }
 
 TEST_F(WindowsTest, TheSeedDecidesWhichAndInWhichOrder) {
-  directory_.write("a.txt", letters(16 * 100));
+  directory_.write("a.txt", letters(1600));
   const auto first = windows({"a.txt"}, 160, 3);
   const auto again = windows({"a.txt"}, 160, 3);
   const auto other = windows({"a.txt"}, 160, 4);

@@ -33,6 +33,10 @@ std::string error_of(const Result<T>& result) {
   return result ? "no error" : result.error().message;
 }
 
+// Of TinyModel.
+inline constexpr std::size_t kContext = 64;
+inline constexpr std::size_t kHidden = 32;
+
 // Sentences of made-up words, the same words for every seed.
 inline std::string sentences(std::size_t bytes, unsigned seed) {
   std::mt19937 letters(5);
@@ -59,7 +63,7 @@ inline TinyModel::Tensor& tensor(TinyModel& model, const std::string& name) {
 // Where a checkpoint lies, its calibration text, and the files that are made of it.
 class CalibratedConvertTest : public ::testing::Test {
  protected:
-  CalibratedConvertTest() { work_.write("words.txt", sentences(64 * 40, 1)); }
+  CalibratedConvertTest() { work_.write("words.txt", sentences(kContext * 40, 1)); }
 
   // 24 windows of the model's context, of which 3 are held out.
   [[nodiscard]] ConvertOptions options(std::size_t planes = 2) const {
@@ -67,7 +71,7 @@ class CalibratedConvertTest : public ::testing::Test {
     o.planes = planes;
     o.fit.emplace();
     o.fit->calibration.text.files = {work_.file("words.txt")};
-    o.fit->calibration.text.tokens = 64 * 24;
+    o.fit->calibration.text.tokens = kContext * 24;
     o.fit->kernels = &test_kernels();
     return o;
   }
