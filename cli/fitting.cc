@@ -100,6 +100,7 @@ convert::FitRun fit_run(const FittingOptions& o, const kernels::Kernels& kernels
                         bool quiet) {
   convert::FitRun run;
   run.calibration = o.calibration;
+  std::erase(run.calibration.text.files, "");  // CLI11's word for an option without a value
   run.calibration.rotate = !o.no_rotation;
   run.calibration.fit.act_order = !o.no_act_order;
   run.calibration.fit.feedback = !o.no_feedback;

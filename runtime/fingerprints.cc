@@ -49,7 +49,7 @@ std::vector<std::uint32_t> fingerprints(std::span<const std::string_view> texts)
     for_each_piece(text, [&](std::uint32_t hash) { hashes.push_back(hash); });
   }
   std::ranges::sort(hashes);
-  hashes.erase(std::ranges::unique(hashes).begin(), hashes.end());
+  hashes.erase(std::unique(hashes.begin(), hashes.end()), hashes.end());
   hashes.resize(std::min(hashes.size(), kMostFingerprints));
   return hashes;
 }

@@ -475,6 +475,17 @@ TEST_F(WorkFolderTest, RemoveLeavesNothing) {
   EXPECT_TRUE(fs::is_empty(directory_.path()));
 }
 
+TEST_F(WorkFolderTest, WhatSomebodyElseHasThereIsNotDeleted) {
+  const std::string mine = directory_.file("m.gguf.calibration");
+  fs::create_directory(mine);
+  put(mine + "/notes.txt", "keep me");
+  for (const bool resume : {false, true}) {
+    const auto folder = WorkFolder::open(directory_.file("m.gguf"), "alpha\n", resume);
+    EXPECT_THAT(error_of(folder), HasSubstr("m.gguf.calibration: is not of a conversion"));
+  }
+  EXPECT_TRUE(fs::exists(mine + "/notes.txt"));
+}
+
 TEST_F(WorkFolderTest, AnOutputInAFolderThatIsNotThereIsRefused) {
   const auto folder = WorkFolder::open(directory_.file("nowhere/m.gguf"), "alpha\n", false);
   EXPECT_THAT(error_of(folder), HasSubstr("nowhere/m.gguf.calibration: cannot be made"));
