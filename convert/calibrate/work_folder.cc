@@ -92,8 +92,9 @@ Result<WorkFolder> WorkFolder::open(const std::string& output, const std::string
   const bool foreign = fs::exists(folder.path_, error) && !fs::exists(settings_file, error) &&
                        !(fs::is_directory(folder.path_, error) && fs::is_empty(folder.path_, error));
   if (foreign) {
-    return fail("{}: is not of a conversion, but its name is needed for one; move it, or choose another output",
-                folder.path_);
+    return fail(
+        "{}: is not of a conversion, but its name is needed for one; move it, or choose another output",
+        folder.path_);
   }
   fs::remove_all(folder.path_, error);
   fs::create_directory(folder.path_, error);
