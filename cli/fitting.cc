@@ -13,7 +13,6 @@ namespace sterna::cli {
 namespace {
 
 using convert::CalibratedLayer;
-using convert::FittedLayer;
 using convert::HeldOut;
 
 constexpr const char* kNames[] = {"q", "k", "v", "o", "gate", "up", "down"};
