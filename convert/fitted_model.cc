@@ -31,10 +31,12 @@ constexpr std::size_t kTeacherBytes = 640U << 20;
 std::string settings_of(const Checkpoint& checkpoint, const FitRun& run, std::size_t planes,
                         const CalibrationWindows& windows) {
   const CalibrationOptions& o = run.calibration;
+  const std::string size = run.bits_per_weight ? fmt::format("{} bits per weight", *run.bits_per_weight)
+                                               : fmt::format("{} planes", planes);
   std::string settings = fmt::format(
-      "{}, {} planes, calibrated on {}\nseed {}, window {}, tokens {:08x}\nrotation {}, act order {}, "
+      "{}, {}, calibrated on {}\nseed {}, window {}, tokens {:08x}\nrotation {}, act order {}, "
       "feedback {}, alpha {}, beta {}, descent {}\n",
-      checkpoint.directory(), planes, windows.text.text, o.text.seed, windows.window,
+      checkpoint.directory(), size, windows.text.text, o.text.seed, windows.window,
       runtime::crc32_of(std::as_bytes(std::span(windows.ids))), o.rotate, o.fit.act_order, o.fit.feedback,
       o.fit.alpha, o.fit.beta, o.fit.descent_rounds);
   for (const std::string& file : checkpoint.files()) {
@@ -164,7 +166,17 @@ class Fitter {
 
   Status calibrate_layers(const CalibrationWindows& windows, std::size_t planes, const WorkFolder& folder,
                           FitReport& report) {
-    const auto planes_of = [planes](const TensorSpec&) { return planes; };
+    if (run_.bits_per_weight) {
+      const auto progress = [&](std::size_t at, std::size_t total, const std::string&) {
+        if (run_.on_planning) run_.on_planning(at, total);
+      };
+      STERNA_TRY(report.plan,
+                 plan_planes(checkpoint_, model_, windows, *run_.bits_per_weight, run_.calibration, folder,
+                             {pool_, *run_.kernels, {}, progress, cancelled_}));
+    }
+    const auto planes_of = [&](const TensorSpec& spec) {
+      return report.plan ? report.plan->planes(spec) : planes;
+    };
     const CalibrationSurroundings surroundings{pool_, *run_.kernels, run_.on_layer, {}, cancelled_};
     STERNA_TRY(CalibrationReport done,
                calibrate(checkpoint_, model_, windows, planes_of, run_.calibration, folder, surroundings));

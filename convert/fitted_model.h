@@ -9,6 +9,7 @@
 #include <string>
 
 #include "convert/calibrate/calibrate.h"
+#include "convert/calibrate/plan.h"
 #include "convert/checkpoint.h"
 #include "convert/encode.h"
 #include "convert/hf_config.h"
@@ -28,10 +29,16 @@ struct FitRun {
   const kernels::Kernels* kernels = nullptr;
   std::function<void(const CalibratedLayer&)> on_layer = {};
   std::function<void(const RecoverProgress&)> on_step = {};
+  // Of a float model: instead of the same planes everywhere, as many to each linear as the stored bits per
+  // weight of all linears allow (plan.h).
+  std::optional<double> bits_per_weight = {};
+  // Steps of the choice, with bits_per_weight.
+  std::function<void(std::size_t done, std::size_t total)> on_planning = {};
 };
 
 struct FitReport {
   runtime::Calibration text;
+  std::optional<Plan> plan;           // with FitRun::bits_per_weight
   std::optional<HeldOut> calibrated;  // of a float model, as calibration left it
   std::optional<RecoverReport> recovered;
   std::optional<HeldOut> final;  // what the file has; of a trained ternary model `float_loss` is the start's
@@ -39,7 +46,8 @@ struct FitReport {
 
 class FittedModel final : public FittedMatrices {
  public:
-  // planes(spec): of the linears of a float model. `output` is the file to be written; work lies beside it.
+  // planes: of every linear of a float model, unless run.bits_per_weight decides. `output` is the file to be
+  // written; work lies beside it.
   static Result<FittedModel> create(const Checkpoint& checkpoint, const HfModel& model,
                                     const runtime::Tokenizer& tokenizer, std::size_t planes,
                                     EmbeddingForm embedding, const FitRun& run, const std::string& output,
