@@ -169,9 +169,9 @@ Result<CalibrationReport> calibrate(const Checkpoint& checkpoint, const HfModel&
   STERNA_TRY(const StoredTensor* embedding,
              find_tensor(checkpoint, model, spec_of(specs, Role::token_embedding)));
   const BlockGraph graph(model.config, surroundings.kernels, windows.window);
-  const std::size_t held_out = std::min<std::size_t>(8, windows.windows() / 8);
-  STERNA_TRY(Streams streams, Streams::create(graph, windows, held_out, options.memory, folder.path(),
-                                              embedding_rows(checkpoint, *embedding), surroundings.pool));
+  STERNA_TRY(Streams streams,
+             Streams::create(graph, windows, windows.held_out(), options.memory, folder.path(),
+                             embedding_rows(checkpoint, *embedding), surroundings.pool));
   Calibration calibration(checkpoint, model, planes, options, graph, streams, surroundings);
   const std::size_t finished = folder.finished_layers();
   for (std::size_t layer = 0; layer < model.config.layers; ++layer) {
@@ -189,7 +189,7 @@ Result<CalibrationReport> calibrate(const Checkpoint& checkpoint, const HfModel&
   }
   CalibrationReport report;
   report.text = windows.text;
-  if (held_out > 0) {
+  if (windows.held_out() > 0) {
     STERNA_TRY(report.held_out,
                measure_streams(checkpoint, model, specs, windows, graph, streams, surroundings));
   }

@@ -1,19 +1,22 @@
 // What the planes of each matrix are worth to the model: the loss that its errors with one, two and three
 // planes are predicted to cost.
 //
-// An error E of a linear's weights moves output r by d = E_r x. To second order, with the cross terms of
-// different outputs and tokens left out, the model's mean loss per token (next-token cross-entropy, nats)
-// grows by
-//     1/2 sum over r of F_r E_r H E_r^T,   F_r = mean over the tokens of (dl/dy_r)^2,
-// l the loss of the window's tokens together, H the second moment of the inputs: F is a diagonal of the
-// empirical Fisher information (as in LeCun et al., Optimal Brain Damage, 1990, and Kim et al., SqueezeLLM,
-// 2024, arXiv 2306.07629, there per weight).
+// An error E of a linear's weights moves output r of token t by d = E_r x_t. To second order, with the cross
+// terms of different outputs and tokens left out, the model's mean loss per token (next-token cross-entropy,
+// nats) grows by
+//     1/2 sum over r of mean over t of (dl/dy_tr)^2 (E_r x_t)^2,
+// l the loss of the window's tokens together: the first factor is a diagonal of the empirical Fisher
+// information (LeCun et al., Optimal Brain Damage, 1990; Kim et al., SqueezeLLM, 2024, arXiv 2306.07629, have
+// it per weight). It is not split into the product of two means: the derivatives of a few tokens, the first
+// of a window above all, are many times those of the others, and their inputs are not like those of the
+// others.
 //
-// E_r H E_r^T of a few pieces of 32 rows is that of a real fit; for the others, what GPTQ is expected to
+// The sum is that of real fits of a few pieces of 32 rows, fitted on some windows and looked at on others, as
+// wide matrices learn few tokens by heart. From there to all rows it grows like what GPTQ is expected to
 // leave,
-//     sum over the columns j in its order of D v_g(j) / U_jj^2,
-// with v the mean square of the row's group of 128 columns, U of factor.h, and D the mean square error of
-// a normal variable of variance 1 with so many planes, is scaled by the ratio of the two in the pieces.
+//     sum over r of F_r sum over the columns j in its order of D v_g(j) / U_jj^2,
+// with F_r the mean of (dl/dy_tr)^2, v the mean square of the row's group of 128 columns, U of factor.h, and
+// D the mean square error of a normal variable of variance 1 with so many planes.
 #pragma once
 
 #include <array>
@@ -34,15 +37,21 @@ using LossOfPlanes = std::array<double, kernels::kMaxPlanes>;  // index planes -
 LossOfPlanes expected_loss(std::span<const float> weight, std::span<const float> importance,
                            const Factor& factor);
 
+// First rows of the pieces that are fitted, RowFit::kRows each (the last fewer), and how many rows that are.
+std::vector<std::size_t> sampled_pieces(std::size_t rows);
+std::size_t sampled_rows(std::size_t rows);
+
 // One matrix of a family.
 struct LossTask {
-  std::span<const float> weight;      // [rows, columns]
-  std::span<const float> importance;  // [rows] F
+  std::span<const float> weight;       // [rows, columns]
+  std::span<const float> importance;   // [rows] F
+  std::span<const float> derivatives;  // [tokens, sampled_rows()] dl/dy, the pieces side by side
 };
-// The losses of all matrices of a family. The same bits at any number of threads.
+// The losses of all matrices of a family. moments: what is fitted to; inputs [tokens, columns]: what the fits
+// are looked at with. The same bits at any number of threads.
 std::vector<LossOfPlanes> losses_of_planes(std::span<const LossTask> tasks, const Moments& moments,
-                                           const Factor& factor, const FitOptions& options,
-                                           runtime::ThreadPool& pool);
+                                           const Factor& factor, std::span<const float> inputs,
+                                           const FitOptions& options, runtime::ThreadPool& pool);
 
 // The losses of all linears, in the order of kLinearRoles within a layer, from the first windows of the
 // text: forward through the float model with the residual stream kept, and back. Errors: those of

@@ -168,7 +168,8 @@ TEST(BytesOfPlanes, AreThoseOfTheFile) {
 struct Problem {
   static constexpr std::size_t kRows = 256;
   static constexpr std::size_t kColumns = 160;  // a group and a quarter
-  std::vector<float> weight, importance;
+  static constexpr std::size_t kTokens = 600;
+  std::vector<float> weight, importance, inputs, derivatives;
   Moments moments{kColumns, 0};
 
   explicit Problem(std::size_t threads = 2) {
@@ -178,7 +179,8 @@ struct Problem {
     for (float& w : weight) w = normal(random);
     importance.resize(kRows);
     for (std::size_t r = 0; r < kRows; ++r) importance[r] = 0.5F + static_cast<float>(r % 7);
-    std::vector<float> x(kColumns * 600);
+    inputs.resize(kColumns * kTokens);
+    std::vector<float>& x = inputs;
     for (std::size_t i = 0; i < x.size(); ++i) {
       const std::size_t column = i % kColumns;
       x[i] = normal(random) * (1.0F + 0.01F * static_cast<float>(column));
@@ -187,6 +189,13 @@ struct Problem {
     runtime::ThreadPool pool(threads);
     moments.add(x, {}, {}, pool);
     moments.finish();
+    // The same square for every token, so that the loss is 1/2 F e H e^T.
+    for (std::size_t t = 0; t < kTokens; ++t) {
+      for (const std::size_t first : sampled_pieces(kRows)) {
+        for (std::size_t r = first; r < first + 32; ++r)
+          derivatives.push_back((t % 2 == 0 ? 1.0F : -1.0F) * std::sqrt(importance[r]));
+      }
+    }
   }
 };
 
@@ -199,8 +208,8 @@ TEST(PlaneLosses, OfAFewPiecesAreThoseOfTheWholeFit) {
   const auto factor = factorise(problem.moments.second(), Problem::kColumns);
   ASSERT_TRUE(factor);
   const FitOptions options;
-  const LossTask task{problem.weight, problem.importance};
-  const auto losses = losses_of_planes({&task, 1}, problem.moments, *factor, options, pool);
+  const LossTask task{problem.weight, problem.importance, problem.derivatives};
+  const auto losses = losses_of_planes({&task, 1}, problem.moments, *factor, problem.inputs, options, pool);
   ASSERT_EQ(losses.size(), 1U);
   FitOptions plain = options;
   plain.alpha = plain.beta = 0.0;
@@ -231,13 +240,15 @@ TEST(PlaneLosses, HaveTheSameBitsWithAnyNumberOfThreads) {
   const Problem problem;
   const auto factor = factorise(problem.moments.second(), Problem::kColumns);
   ASSERT_TRUE(factor);
-  const LossTask task{problem.weight, problem.importance};
-  const std::vector<LossTask> tasks{
-      task,
-      {std::span(problem.weight).first(48 * Problem::kColumns), std::span(problem.importance).first(48)}};
+  const LossTask task{problem.weight, problem.importance, problem.derivatives};
+  // Another one of 48 rows, all of which are looked at.
+  const std::vector<float> derivatives(Problem::kTokens * sampled_rows(48), 0.5F);
+  const std::vector<LossTask> tasks{task,
+                                    {std::span(problem.weight).first(48 * Problem::kColumns),
+                                     std::span(problem.importance).first(48), derivatives}};
   const auto with = [&](std::size_t threads) {
     runtime::ThreadPool pool(threads);
-    return losses_of_planes(tasks, problem.moments, *factor, {}, pool);
+    return losses_of_planes(tasks, problem.moments, *factor, problem.inputs, {}, pool);
   };
   EXPECT_EQ(with(1), with(5));
 }
