@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "convert/calibrate/measure_planes.h"
 #include "convert/calibrate/plane_losses.h"
 #include "convert/graph/load.h"
 
@@ -105,7 +106,8 @@ Result<Plan> plan_planes(const Checkpoint& checkpoint, const HfModel& model,
   STERNA_CHECK(choose());  // a budget that is too small is refused before the work
   STERNA_TRY(const std::vector<LossOfPlanes> losses,
              measure_plane_losses(checkpoint, model, windows, options, folder.path(), surroundings));
-  for (std::size_t i = 0; i < losses.size(); ++i) plan.matrices[i].costs.losses = losses[i];
+  const std::vector<LossOfPlanes> expected = smoothed(losses);
+  for (std::size_t i = 0; i < expected.size(); ++i) plan.matrices[i].costs.losses = expected[i];
   STERNA_TRY(const std::vector<std::size_t> planes, choose());
   for (std::size_t i = 0; i < planes.size(); ++i) plan.matrices[i].planes = planes[i];
   STERNA_CHECK(folder.save_plan(to_json(plan)));

@@ -253,6 +253,22 @@ TEST(PlaneLosses, HaveTheSameBitsWithAnyNumberOfThreads) {
   EXPECT_EQ(with(1), with(5));
 }
 
+// Of three layers the middle one's is the fourth root of its own squared and its neighbours'; those at the
+// ends have one neighbour. Other roles do not matter.
+TEST(PlaneLosses, AreSmoothedOverNeighbouringLayersOfTheRole) {
+  std::vector<LossOfPlanes> losses(3 * 7, {1.0, 1.0, 1.0});
+  losses[7 + 2] = {16.0, 1.0, 0.0};
+  const auto found = smoothed(losses);
+  // Logarithms and exponentials of double numbers, each off by an ulp or two of values up to 3.
+  constexpr double kRounding = 1e-14;
+  EXPECT_NEAR(found[7 + 2][0], 4.0, kRounding);
+  EXPECT_NEAR(found[2][0], std::cbrt(16.0), kRounding);
+  EXPECT_NEAR(found[14 + 2][0], std::cbrt(16.0), kRounding);
+  for (const std::size_t other : {0U, 3U, 8U, 10U, 20U}) EXPECT_EQ(found[other][0], 1.0) << other;
+  EXPECT_EQ(found[7 + 2][1], 1.0);
+  EXPECT_NEAR(found[7 + 2][2], 0.0, 1e-100);  // nothing at all stays next to nothing
+}
+
 // A calibrated conversion of the tiny model.
 constexpr std::size_t kWindow = 32;
 
