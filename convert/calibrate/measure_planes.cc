@@ -101,7 +101,7 @@ class Measurement {
 
 Status Measurement::report(std::size_t done) const {
   if (surroundings_.cancelled()) return fail("interrupted");
-  if (surroundings_.progress) surroundings_.progress(done, 2 * model_.config.layers, "planes");
+  if (surroundings_.progress) surroundings_.progress(done, std::size_t{2} * model_.config.layers, "planes");
   return {};
 }
 
@@ -229,7 +229,7 @@ Result<std::vector<Measurement::Importance>> Measurement::importance(BlockWeight
 }
 
 Result<std::vector<LossOfPlanes>> Measurement::back(std::size_t layer) {
-  STERNA_CHECK(report(2 * model_.config.layers - 1 - layer));
+  STERNA_CHECK(report(std::size_t{2} * model_.config.layers - 1 - layer));
   STERNA_TRY(BlockWeights block,
              load_rotated_block(checkpoint_, model_, layer, graph_, rotations_, surroundings_.pool));
   STERNA_TRY(const std::vector<Importance> importances, importance(block, layer));
