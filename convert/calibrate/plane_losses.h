@@ -62,4 +62,12 @@ std::vector<LossOfPlanes> losses_of_planes(std::span<const LossTask> tasks, cons
 // 0.251.)
 std::vector<LossOfPlanes> smoothed(std::span<const LossOfPlanes> losses);
 
+// What counts of them when layers are fitted one after the other: layer l of n as (1 + kLateWeight l / (n -
+// 1)) times its loss, since later layers are fitted to make good what earlier ones got wrong, and after the
+// last one nobody does. (SmolLM2, 8,192 tokens, 4.14 bits per weight, 4 windows of WikiText-2 test;
+// divergence from the float model and perplexity ratio: two planes everywhere 0.244, 1.258; plan without this
+// 0.236, 1.261; with it 0.223, 1.219.)
+inline constexpr double kLateWeight = 3.0;
+std::vector<LossOfPlanes> weighted_by_depth(std::span<const LossOfPlanes> losses);
+
 }  // namespace sterna::convert
