@@ -106,7 +106,7 @@ Result<Plan> plan_planes(const Checkpoint& checkpoint, const HfModel& model,
   STERNA_CHECK(choose());  // a budget that is too small is refused before the work
   STERNA_TRY(const std::vector<LossOfPlanes> losses,
              measure_plane_losses(checkpoint, model, windows, options, folder.path(), surroundings));
-  const std::vector<LossOfPlanes> expected = smoothed(losses);
+  const std::vector<LossOfPlanes> expected = weighted_by_depth(smoothed(losses));
   for (std::size_t i = 0; i < expected.size(); ++i) plan.matrices[i].costs.losses = expected[i];
   STERNA_TRY(const std::vector<std::size_t> planes, choose());
   for (std::size_t i = 0; i < planes.size(); ++i) plan.matrices[i].planes = planes[i];

@@ -17,7 +17,7 @@ namespace sterna::convert {
 
 struct PlannedMatrix {
   std::string name;  // of the tensor in the file
-  PlaneCosts costs;  // losses in nats per token, predicted (plane_losses.h)
+  PlaneCosts costs;  // losses: predicted, smoothed, weighted by depth (plane_losses.h)
   std::size_t planes = 1;
 
   [[nodiscard]] double loss() const { return costs.losses[planes - 1]; }

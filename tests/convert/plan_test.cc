@@ -269,6 +269,17 @@ TEST(PlaneLosses, AreSmoothedOverNeighbouringLayersOfTheRole) {
   EXPECT_NEAR(found[7 + 2][2], 0.0, 1e-100);  // nothing at all stays next to nothing
 }
 
+TEST(PlaneLosses, CountMoreInLaterLayers) {
+  const std::vector<LossOfPlanes> losses(4 * 7, {4.0, 2.0, 1.0});
+  const auto found = weighted_by_depth(losses);
+  // Exact: 1 + 3 l / 3.
+  EXPECT_EQ(found[3], (LossOfPlanes{4.0, 2.0, 1.0}));
+  EXPECT_EQ(found[7 + 3], (LossOfPlanes{8.0, 4.0, 2.0}));
+  EXPECT_EQ(found[21], (LossOfPlanes{16.0, 8.0, 4.0}));
+  // A single layer stays as it is.
+  EXPECT_EQ(weighted_by_depth(std::span(losses).first(7)).front(), losses.front());
+}
+
 // A calibrated conversion of the tiny model.
 constexpr std::size_t kWindow = 32;
 
