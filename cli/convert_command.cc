@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/commands.h"
 #include "cli/conversion.h"
@@ -18,6 +19,7 @@ namespace {
 
 struct Options : ConversionOptions {
   std::uint32_t planes = 0;
+  std::optional<double> bits_per_weight;
   bool keep_float = false;
   std::string embedding = "int8";
   std::string storage = "fast";
@@ -60,6 +62,7 @@ void print_text(const Options& o, const convert::ConvertReport& r, double second
 int run(const Options& o) {
   convert::ConvertOptions options;
   if (o.planes != 0) options.planes = o.planes;
+  options.bits_per_weight = o.bits_per_weight;
   options.keep_float = o.keep_float;
   options.embedding = o.embedding == "keep"   ? convert::EmbeddingForm::keep
                       : o.embedding == "bf16" ? convert::EmbeddingForm::bf16
@@ -99,6 +102,11 @@ Command add_convert(CLI::App& app) {
       app.add_option("--planes", options->planes, "float models: trit planes per linear layer (default 3)")
           ->check(CLI::Range(1, 3));
   app.add_flag("--float", options->keep_float, "float models: keep the linear layers as stored")
+      ->excludes(planes);
+  app.add_option(
+         "--bpw", options->bits_per_weight,
+         "float models, with --calibrate: a budget in stored bits per weight of the linear layers, scales "
+         "included; every matrix gets the planes, 1 to 3, that are worth most there")
       ->excludes(planes);
   add_fitting_options(app, options->fitting);
   app.add_option("--embedding", options->embedding,

@@ -126,6 +126,10 @@ convert::FitRun fit_run(const FittingOptions& o, const kernels::Kernels& kernels
 }
 
 void print_fit(const convert::FitReport& r) {
+  if (r.plan) {
+    fmt::print("  planes           {} matrices with 1, {} with 2, {} with 3\n", r.plan->count(1),
+               r.plan->count(2), r.plan->count(3));
+  }
   fmt::print("  fitted to        {}\n", r.text.text);
   const auto show = [](const char* what, const HeldOut& h) {
     fmt::print(
@@ -144,6 +148,11 @@ void print_fit(const convert::FitReport& r) {
 
 nlohmann::ordered_json fit_json(const convert::FitReport& r) {
   nlohmann::ordered_json j = {{"text", r.text.text}};
+  if (r.plan) {
+    j["planes"] = nlohmann::ordered_json::array();
+    for (const convert::PlannedMatrix& m : r.plan->matrices)
+      j["planes"].push_back({{"name", m.name}, {"planes", m.planes}, {"predicted_loss", m.loss()}});
+  }
   const auto held_out = [](const HeldOut& h) -> nlohmann::ordered_json {
     return {{"tokens", h.tokens},
             {"perplexity_ratio", ratio_of(h)},

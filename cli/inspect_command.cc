@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <map>
 #include <memory>
 
 #include "cli/commands.h"
@@ -27,6 +28,7 @@ struct Totals {
   std::uint64_t weights = 0;
   std::uint64_t bytes = 0;
   TritCounts trits;
+  std::map<std::uint64_t, std::uint64_t> planes;  // ternary matrices by their planes
 };
 
 double bits(std::uint64_t bytes, std::uint64_t weights) {
@@ -43,12 +45,29 @@ Totals total(const Inspection& inspection) {
   for (const InspectedTensor& t : inspection.tensors) {
     totals.weights += t.weights;
     totals.bytes += t.bytes;
+    if (t.planes != 0) ++totals.planes[t.planes];
     if (!t.trits) continue;
     totals.trits.minus += t.trits->minus;
     totals.trits.zero += t.trits->zero;
     totals.trits.plus += t.trits->plus;
   }
   return totals;
+}
+
+// "60 matrices with 1, 100 with 2, 50 with 3"
+std::string planes_text(const Totals& totals) {
+  std::string text;
+  for (const auto& [planes, count] : totals.planes) {
+    text += text.empty() ? fmt::format("{} matri{} with {}", count, count == 1 ? "x" : "ces", planes)
+                         : fmt::format(", {} with {}", count, planes);
+  }
+  return text;
+}
+
+nlohmann::ordered_json planes_json(const Totals& totals) {
+  nlohmann::ordered_json out = nlohmann::ordered_json::object();
+  for (const auto& [planes, count] : totals.planes) out[std::to_string(planes)] = count;
+  return out;
 }
 
 nlohmann::ordered_json trits_json(const TritCounts& t) {
@@ -62,6 +81,7 @@ void print_json(const Inspection& i) {
     nlohmann::ordered_json row = {{"name", t.name},   {"type", t.type},
                                   {"shape", t.shape}, {"weights", t.weights},
                                   {"bytes", t.bytes}, {"bits_per_weight", bits(t.bytes, t.weights)}};
+    if (t.planes != 0) row["planes"] = t.planes;
     if (t.trits) row["trits"] = trits_json(*t.trits);
     if (t.rotation_block != 0) row["rotation"] = {{"block", t.rotation_block}, {"seed", t.rotation_seed}};
     tensors.push_back(std::move(row));
@@ -76,6 +96,7 @@ void print_json(const Inspection& i) {
       {"file_bytes", i.file_bytes},
       {"weights", totals.weights},
       {"bits_per_weight", bits(totals.bytes, totals.weights)},
+      {"planes", planes_json(totals)},
       {"trits", trits_json(totals.trits)},
       {"metadata", i.metadata},
       {"chat_template", i.chat_template},
@@ -123,6 +144,7 @@ void print_text(const Inspection& i) {
   fmt::print("  runs here        {}\n", i.runnable.empty() ? "yes" : "no: " + i.runnable);
   fmt::print("  size             {}\n", human_bytes(i.file_bytes));
   fmt::print("  weights          {}, {:.3f} bits each\n", totals.weights, bits(totals.bytes, totals.weights));
+  if (!totals.planes.empty()) fmt::print("  planes           {}\n", planes_text(totals));
   if (totals.trits.minus + totals.trits.zero + totals.trits.plus > 0) {
     fmt::print("  trits            {:.1f} % -1, {:.1f} % 0, {:.1f} % +1\n",
                100 * share(totals.trits.minus, totals.trits), 100 * share(totals.trits.zero, totals.trits),

@@ -40,12 +40,28 @@ void count(ConvertReport& report, const TensorSpec& spec, const Encoded& encoded
   }
 }
 
-std::string describe_source(const HfModel& model, const EncodeOptions& options, bool fitted) {
+// The planes of a plan: "2 planes", "1 to 3 planes".
+std::string describe_planes(const Plan& plan) {
+  std::size_t least = 1;
+  std::size_t most = kernels::kMaxPlanes;
+  while (plan.count(least) == 0) ++least;
+  while (plan.count(most) == 0) --most;
+  if (least == most) return fmt::format("{} plane{}", most, most == 1 ? "" : "s");
+  return fmt::format("{} to {} planes", least, most);
+}
+
+std::string describe_source(const HfModel& model, const EncodeOptions& options,
+                            const std::optional<FittedModel>& fitted) {
   if (model.quantization.form != TrainedForm::none) {
     return fmt::format("trained ternary ({}){}", trained_form_name(model.quantization.form),
                        fitted ? ", scales tuned" : "");
   }
   if (!options.planes) return "float, as stored";
+  if (fitted && fitted->report().plan) {
+    const Plan& plan = *fitted->report().plan;
+    return fmt::format("float, calibrated, {:.2f} bits per weight ({})", plan.bits_per_weight(),
+                       describe_planes(plan));
+  }
   return fmt::format("float, {}, {} plane{}", fitted ? "calibrated" : "data-free", *options.planes,
                      *options.planes == 1 ? "" : "s");
 }
@@ -66,11 +82,20 @@ Status check_fit(const HfModel& model, const ConvertOptions& options, const std:
 }
 
 Status check_options(const HfModel& model, const ConvertOptions& options, const std::string& directory) {
-  if (options.planes && options.keep_float) return fail("--planes and --float exclude each other");
+  const char* wish = options.planes            ? "--planes"
+                     : options.bits_per_weight ? "--bpw"
+                     : options.keep_float      ? "--float"
+                                               : nullptr;
+  if (int{options.planes.has_value()} + int{options.bits_per_weight.has_value()} + int{options.keep_float} >
+      1)
+    return fail("--planes, --bpw and --float exclude each other");
+  if (options.bits_per_weight && !options.fit) {
+    return fail("--bpw chooses planes by what they are worth on a text; give --calibrate, too");
+  }
   if (options.fit) STERNA_CHECK(check_fit(model, options, directory));
-  if (model.quantization.form == TrainedForm::none || (!options.planes && !options.keep_float)) return {};
+  if (model.quantization.form == TrainedForm::none || wish == nullptr) return {};
   return fail("{}: is trained ternary ({}) and is packed exactly; leave out {}", directory,
-              trained_form_name(model.quantization.form), options.planes ? "--planes" : "--float");
+              trained_form_name(model.quantization.form), wish);
 }
 
 // Re-opens the finished file and compares every tensor with its checksum; mapped pages are dropped as we go,
@@ -173,13 +198,13 @@ class Converter {
   std::uint64_t total_ = 0;
 };
 
-Result<Job> prepare_job(const Checkpoint& checkpoint, const HfModel& model, runtime::TokenizerSpec tokenizer,
-                        const EncodeOptions& options, bool fitted) {
+Result<Job> prepare_job(const Checkpoint& checkpoint, const HfModel& model,
+                        runtime::TokenizerSpec tokenizer) {
   const std::string where = checkpoint.directory() + "/tokenizer.json";
   STERNA_TRY(ModelHeader header, ModelHeader::create(model.config,
                                                      {std::move(tokenizer), model.chat_template,
                                                       model.bos_token, model.eos_token, where},
-                                                     describe_source(model, options, fitted), where));
+                                                     /*source=*/{}, where));
   return Job{checkpoint, model, std::move(header)};
 }
 
@@ -201,17 +226,20 @@ Result<ConvertReport> convert_directory(const std::string& directory, const std:
   encode.embedding = options.embedding;
   encode.storage = options.storage;
   const bool float_model = model.quantization.form == TrainedForm::none;
-  const bool by_default = float_model && !options.planes && !options.keep_float;
+  const bool by_default = float_model && !options.planes && !options.bits_per_weight && !options.keep_float;
   if (float_model && !options.keep_float) encode.planes = options.planes.value_or(3);
-  STERNA_TRY(Job job, prepare_job(checkpoint, model, tokenizer, encode, options.fit.has_value()));
+  STERNA_TRY(Job job, prepare_job(checkpoint, model, tokenizer));
   std::optional<FittedModel> fitted;
   if (options.fit) {
     STERNA_TRY(const runtime::Tokenizer encoder,
                runtime::Tokenizer::create(tokenizer, directory + "/tokenizer.json"));
+    FitRun run = *options.fit;
+    run.bits_per_weight = options.bits_per_weight;
     STERNA_TRY(fitted, FittedModel::create(checkpoint, model, encoder, encode.planes.value_or(1),
-                                           options.embedding, *options.fit, output, pool, cancelled));
+                                           options.embedding, run, output, pool, cancelled));
     encode.fitted = &*fitted;
   }
+  job.header.set_source(describe_source(model, encode, fitted));
   if (fitted) job.header.set_calibration(fitted->report().text);
   STERNA_TRY(ConvertReport report, Converter(job, encode, pool, progress, cancelled).run(output));
   report.planes_by_default = by_default;

@@ -16,7 +16,10 @@ namespace sterna::convert {
 
 struct ConvertOptions {
   std::optional<std::size_t> planes = {};  // 1..3; for float models only
-  bool keep_float = false;                 // linears stay as stored; for float models only
+  // Stored bits per weight of the linears, scales included; instead of planes, for float models that are
+  // calibrated (`fit`) only.
+  std::optional<double> bits_per_weight = {};
+  bool keep_float = false;  // linears stay as stored; for float models only
   EmbeddingForm embedding = EmbeddingForm::int8;
   runtime::Storage storage = runtime::Storage::fast;  // of the ternary matrices
   std::optional<FitRun> fit = {};                     // none: float models get data-free planes

@@ -33,10 +33,12 @@ constexpr std::size_t kReproducibleBatch = 2;  // windows of a step
 std::string settings_of(const Checkpoint& checkpoint, const FitRun& run, std::size_t planes,
                         const CalibrationWindows& windows) {
   const CalibrationOptions& o = run.calibration;
+  const std::string size = run.bits_per_weight ? fmt::format("{} bits per weight", *run.bits_per_weight)
+                                               : fmt::format("{} planes", planes);
   std::string settings = fmt::format(
-      "{}, {} planes, calibrated on {}\nseed {}, window {}, tokens {:08x}\nrotation {}, act order {}, "
+      "{}, {}, calibrated on {}\nseed {}, window {}, tokens {:08x}\nrotation {}, act order {}, "
       "feedback {}, alpha {}, beta {}, descent {}\n",
-      checkpoint.directory(), planes, windows.text.text, o.text.seed, windows.window,
+      checkpoint.directory(), size, windows.text.text, o.text.seed, windows.window,
       runtime::crc32_of(std::as_bytes(std::span(windows.ids))), o.rotate, o.fit.act_order, o.fit.feedback,
       o.fit.alpha, o.fit.beta, o.fit.descent_rounds);
   for (const std::string& file : checkpoint.files()) {
@@ -186,7 +188,14 @@ class Fitter {
 
   Status calibrate_layers(const CalibrationWindows& windows, std::size_t planes, const WorkFolder& folder,
                           FitReport& report) {
-    const auto planes_of = [planes](const TensorSpec&) { return planes; };
+    if (run_.bits_per_weight) {
+      STERNA_TRY(report.plan,
+                 plan_planes(checkpoint_, model_, windows, *run_.bits_per_weight, run_.calibration, folder,
+                             {pool_, *run_.kernels, {}, run_.progress, cancelled_}));
+    }
+    const auto planes_of = [&](const TensorSpec& spec) {
+      return report.plan ? report.plan->planes(spec) : planes;
+    };
     const CalibrationSurroundings surroundings{pool_, *run_.kernels, run_.on_layer, run_.progress,
                                                cancelled_};
     STERNA_TRY(CalibrationReport done,

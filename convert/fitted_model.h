@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "convert/calibrate/calibrate.h"
+#include "convert/calibrate/plan.h"
 #include "convert/checkpoint.h"
 #include "convert/encode.h"
 #include "convert/hf_config.h"
@@ -29,10 +30,14 @@ struct FitRun {
   std::function<void(const CalibratedLayer&)> on_layer = {};
   std::function<void(const RecoverProgress&)> on_step = {};
   std::function<void(std::size_t done, std::size_t total, const std::string& what)> progress = {};
+  // Of a float model: instead of the same planes everywhere, as many to each linear as the stored bits per
+  // weight of all linears allow (plan.h).
+  std::optional<double> bits_per_weight = {};
 };
 
 struct FitReport {
   runtime::Calibration text;
+  std::optional<Plan> plan;           // with FitRun::bits_per_weight
   std::optional<HeldOut> calibrated;  // of a float model whose text had 8 windows or more, before tuning
   std::optional<RecoverReport> recovered;
   std::optional<HeldOut> final;  // what the file has; none after tuning: `recovered` says how that ended
@@ -40,8 +45,9 @@ struct FitReport {
 
 class FittedModel final : public FittedMatrices {
  public:
-  // planes: of the linears of a float model. `output` is the file to be written; work lies beside it. Errors:
-  // those of calibrate() and recover(), and a float model with a linear that is ternary by its values.
+  // planes: of every linear of a float model, unless run.bits_per_weight decides. `output` is the file to be
+  // written; work lies beside it. Errors: those of plan_planes(), calibrate() and recover(), and a float
+  // model with a linear that is ternary by its values.
   static Result<FittedModel> create(const Checkpoint& checkpoint, const HfModel& model,
                                     const runtime::Tokenizer& tokenizer, std::size_t planes,
                                     EmbeddingForm embedding, const FitRun& run, const std::string& output,

@@ -109,6 +109,7 @@ InspectedTensor inspect_stored(const StoredModel::Tensor& t, runtime::ThreadPool
   if (d.rotation_block != 0) {
     out.type += fmt::format(", rotation of {} (seed {})", d.rotation_block, d.rotation_seed);
   }
+  out.planes = d.planes;
   out.rotation_block = d.rotation_block;
   out.rotation_seed = d.rotation_seed;
   out.trits = count_trits(runtime::ternary_view(d, t.bytes), pool);
@@ -144,6 +145,7 @@ Result<Inspection> inspect_gguf(const std::string& path, bool verify, runtime::T
                              t.elements(),
                              t.bytes,
                              std::nullopt,
+                             0,
                              0,
                              0});
     }

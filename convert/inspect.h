@@ -28,6 +28,7 @@ struct InspectedTensor {
   std::optional<TritCounts> trits;   // over all planes
   std::uint64_t rotation_block = 0;  // of the input of a ternary matrix; 0: none
   std::uint32_t rotation_seed = 0;
+  std::uint64_t planes = 0;  // of a ternary matrix of ours; 0: none
 };
 
 struct Inspection {

@@ -25,6 +25,7 @@ class ModelHeader {
                                     const std::string& where);
 
   [[nodiscard]] const std::string& source() const { return source_; }
+  void set_source(std::string source) { source_ = std::move(source); }  // how the weights came about
   void set_calibration(runtime::Calibration calibration) { calibration_ = std::move(calibration); }
   void set_origin(std::uint32_t checksum) { origin_ = checksum; }  // of a repacked copy
 

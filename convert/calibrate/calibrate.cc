@@ -4,10 +4,10 @@
 #include <chrono>
 #include <cmath>
 
+#include "convert/calibrate/rotated_block.h"
 #include "convert/calibrate/streams.h"
 #include "convert/graph/load.h"
 #include "convert/hf_names.h"
-#include "kernels/rotate/factors.h"
 
 namespace sterna::convert {
 namespace {
@@ -17,17 +17,6 @@ using runtime::TensorSpec;
 using Clock = std::chrono::steady_clock;
 
 constexpr Family kOrder[] = {Family::qkv, Family::o, Family::gate_up, Family::down};
-
-// The rotation of a family's input: the block is the largest power of two that divides the columns.
-std::shared_ptr<const Rotation> rotation_for(Family family, std::size_t columns) {
-  auto rotation = std::make_shared<Rotation>();
-  rotation->block = columns & (~columns + 1);
-  rotation->seed = static_cast<std::uint32_t>(family) + 1;
-  if (rotation->block < 2) return nullptr;
-  rotation->factors.resize(columns);
-  kernels::fill_rotation(rotation->seed, rotation->block, rotation->factors);
-  return rotation;
-}
 
 Error interrupted(const WorkFolder& folder) {
   return fail("interrupted; {} holds the finished layers: --resume goes on from there", folder.path());
@@ -46,10 +35,7 @@ class Calibration {
         folder_(folder),
         streams_(streams),
         surroundings_(surroundings) {
-    if (!options.rotate) return;
-    for (const Family family : kOrder) {
-      rotations_[static_cast<std::size_t>(family)] = rotation_for(family, graph.columns(family));
-    }
+    if (options.rotate) rotations_ = input_rotations(graph);
   }
 
   Result<FittedLayer> fit_layer(std::size_t layer) {
@@ -91,19 +77,7 @@ class Calibration {
 
  private:
   Result<BlockWeights> rotated_block(std::size_t layer) {
-    STERNA_TRY(BlockWeights block, load_block(checkpoint_, model_, layer));
-    for (const Role role : kLinearRoles) {
-      const Family family = family_of(role);
-      const Rotation* rotation = rotations_[static_cast<std::size_t>(family)].get();
-      DenseLinear& linear = linear_of(block, role);
-      // W' = W R: a row of it is R^T w, what becomes of an input.
-      surroundings_.pool.run(linear.rows, 64, [&](std::size_t begin, std::size_t end, std::size_t) {
-        graph_.rotate(rotation, linear.columns, end - begin, linear.weight.data() + begin * linear.columns);
-      });
-    }
-    for (const Family family : kOrder)
-      block.rotations[static_cast<std::size_t>(family)] = rotations_[static_cast<std::size_t>(family)];
-    return block;
+    return load_rotated_block(checkpoint_, model_, layer, graph_, rotations_, surroundings_.pool);
   }
 
   Status fit_family(std::size_t layer, Family family, const Moments& moments, BlockWeights& original,
@@ -150,7 +124,7 @@ class Calibration {
   const WorkFolder& folder_;
   Streams& streams_;
   const CalibrationSurroundings& surroundings_;
-  std::shared_ptr<const Rotation> rotations_[kFamilies];
+  Rotations rotations_;
 };
 
 // Rows of the embedding, read from the checkpoint when they are asked for.
@@ -205,9 +179,9 @@ Result<CalibrationReport> calibrate(const Checkpoint& checkpoint, const HfModel&
   STERNA_TRY(const StoredTensor* embedding,
              find_tensor(checkpoint, model, spec_of(specs, Role::token_embedding)));
   const BlockGraph graph(model.config, surroundings.kernels, windows.window);
-  const std::size_t held_out = std::min<std::size_t>(8, windows.windows() / 8);
-  STERNA_TRY(Streams streams, Streams::create(graph, windows, held_out, options.memory, folder.path(),
-                                              embedding_rows(checkpoint, *embedding), surroundings.pool));
+  STERNA_TRY(Streams streams,
+             Streams::create(graph, windows, windows.held_out(), options.memory, folder.path(),
+                             embedding_rows(checkpoint, *embedding), surroundings.pool));
   Calibration calibration(checkpoint, model, planes, options, graph, folder, streams, surroundings);
   const std::size_t finished = folder.finished_layers();
   for (std::size_t layer = 0; layer < model.config.layers; ++layer) {
@@ -225,7 +199,7 @@ Result<CalibrationReport> calibrate(const Checkpoint& checkpoint, const HfModel&
   }
   CalibrationReport report;
   report.text = windows.text;
-  if (held_out > 0) {
+  if (windows.held_out() > 0) {
     STERNA_TRY(report.held_out,
                measure_streams(checkpoint, model, specs, windows, graph, streams, surroundings));
   }

@@ -27,25 +27,24 @@ Moments::Moments(std::size_t columns, std::size_t drift_rows)
 void Moments::add(std::span<const float> quantised, std::span<const float> difference,
                   std::span<const float> drift, runtime::ThreadPool& pool) {
   const std::size_t tokens = quantised.size() / columns_;
-  assert(difference.size() == quantised.size() && drift.size() == tokens * drift_rows_);
+  assert((difference.empty() || difference.size() == quantised.size()) &&
+         drift.size() == tokens * drift_rows_);
   tokens_ += tokens;
   const std::size_t panels = (columns_ + kPanel - 1) / kPanel;
+  const std::size_t both = difference.empty() ? panels : 2 * panels;  // of H and of D
   const std::size_t drift_panels = (drift_rows_ + kPanel - 1) / kPanel;
   const blas::Operand x{quantised.data(), columns_};
   const auto transposed = [](std::span<const float> rows, std::size_t stride, std::size_t first) {
     return blas::Operand{rows.data() + first, stride, blas::Form::transposed};
   };
-  pool.run(2 * panels + drift_panels, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+  pool.run(both + drift_panels, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
     for (std::size_t task = begin; task < end; ++task) {
-      const std::size_t first = (task < panels       ? task
-                                 : task < 2 * panels ? task - panels
-                                                     : task - 2 * panels) *
-                                kPanel;
+      const std::size_t first = (task < panels ? task : task < both ? task - panels : task - both) * kPanel;
       if (task < panels) {  // the upper half only
         blas::multiply(std::min(kPanel, columns_ - first), columns_ - first, tokens, 1.0F,
                        transposed(quantised, columns_, first), {x.data + first, columns_}, 1.0F,
                        h_.data() + first * columns_ + first, columns_);
-      } else if (task < 2 * panels) {
+      } else if (task < both) {
         blas::multiply(std::min(kPanel, columns_ - first), columns_, tokens, 1.0F,
                        transposed(difference, columns_, first), x, 1.0F, d_.data() + first * columns_,
                        columns_);

@@ -19,8 +19,8 @@ class Moments {
   // drift_rows: m, 0 where no residual stream follows.
   Moments(std::size_t columns, std::size_t drift_rows);
 
-  // quantised [tokens, n] is Xq, difference [tokens, n] is Xf - Xq, drift [tokens, m] is rf - rq. Sums are
-  // added to in the order of the calls, whatever the number of threads.
+  // quantised [tokens, n] is Xq, difference [tokens, n] is Xf - Xq (empty: all 0), drift [tokens, m] is
+  // rf - rq. Sums are added to in the order of the calls, whatever the number of threads.
   void add(std::span<const float> quantised, std::span<const float> difference, std::span<const float> drift,
            runtime::ThreadPool& pool);
   void finish();  // divides by the tokens and fills H's other half

@@ -1,6 +1,7 @@
 // The text that a conversion is calibrated on, as windows of tokens.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -23,6 +24,8 @@ struct CalibrationWindows {
   std::vector<runtime::TokenId> ids;  // [windows, window]
   runtime::Calibration text;          // "wiki.valid.raw (65,536 tokens)"
   [[nodiscard]] std::size_t windows() const { return ids.size() / window; }
+  // The last ones, which nothing is fitted to: an eighth, at most 8.
+  [[nodiscard]] std::size_t held_out() const { return std::min<std::size_t>(8, windows() / 8); }
 };
 
 // Cuts the texts into windows side by side and takes as many as make `tokens`, in an order that the seed

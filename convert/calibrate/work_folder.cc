@@ -175,6 +175,34 @@ Result<FittedLayer> WorkFolder::load(std::size_t layer) const {
   return fitted;
 }
 
+std::string WorkFolder::plan_file() const { return fmt::format("{}/plan", path_); }
+
+// JSON, and after it four bytes: its CRC-32.
+Status WorkFolder::save_plan(const json& plan) const {
+  STERNA_TRY(runtime::OutputFile file, runtime::OutputFile::create(plan_file()));
+  const std::string text = plan.dump();
+  const std::uint32_t sum = runtime::crc32_of(std::as_bytes(std::span(text)));
+  STERNA_CHECK(file.write(std::as_bytes(std::span(text))));
+  STERNA_CHECK(file.write(std::as_bytes(std::span(&sum, 1))));
+  return file.commit();
+}
+
+Result<std::optional<json>> WorkFolder::load_plan() const {
+  const std::string path = plan_file();
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return std::optional<json>();
+  STERNA_TRY(const std::string bytes, runtime::read_text_file(path));
+  std::uint32_t sum = 0;
+  if (bytes.size() > sizeof sum) {
+    const std::string text = bytes.substr(0, bytes.size() - sizeof sum);
+    std::memcpy(&sum, bytes.data() + text.size(), sizeof sum);
+    if (sum == runtime::crc32_of(std::as_bytes(std::span(text)))) {
+      if (auto plan = parse_json_object(text, path)) return std::optional<json>(std::move(*plan));
+    }
+  }
+  return fail("{}: is damaged; delete it and use --resume again", path);
+}
+
 Status WorkFolder::remove() const {
   std::error_code error;
   fs::remove_all(path_, error);

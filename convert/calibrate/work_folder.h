@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,11 +41,16 @@ class WorkFolder {
   Status save(std::size_t layer, const FittedLayer& fitted) const;
   // An error when the file is damaged: delete it.
   [[nodiscard]] Result<FittedLayer> load(std::size_t layer) const;
+  // The choice of planes, where there was one to be made; none if it is not there. An error when the file is
+  // damaged.
+  Status save_plan(const nlohmann::json& plan) const;
+  [[nodiscard]] Result<std::optional<nlohmann::json>> load_plan() const;
   Status remove() const;
 
  private:
   explicit WorkFolder(std::string path) : path_(std::move(path)) {}
   [[nodiscard]] std::string file_of(std::size_t layer) const;
+  [[nodiscard]] std::string plan_file() const;
   std::string path_;
 };
 

@@ -41,6 +41,8 @@ void BlockBackward::linear(const DenseLinear& w, const float* x, const float* dy
                            const LinearGradient& gradient) {
   const blas::Operand dy_transposed{dy, w.rows, blas::Form::transposed};
   if (!gradient.bias.empty()) add_column_sums(dy, tokens_, gradient.bias);
+  if (!gradient.outputs.empty()) std::copy_n(dy, tokens_ * w.rows, gradient.outputs.begin());
+  if (!gradient.output_squares.empty()) add_column_squares(dy, tokens_, gradient.output_squares);
   if (!gradient.weight.empty()) {
     blas::multiply(w.rows, w.columns, tokens_, 1.0F, dy_transposed, {x, w.columns}, 1.0F,
                    gradient.weight.data(), w.columns);

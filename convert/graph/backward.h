@@ -17,6 +17,11 @@ struct LinearGradient {
   std::span<float> log_scales;  // [rows, groups]: dL/d ln s = sum over the group's columns of W o dL/dW,
                                 // which is what W = s * level gives; 0 where s = 0
   std::span<float> bias;        // [rows]: dL/db = sum over the tokens of dy
+  // dL/dy itself, stored, not added.
+  std::span<float> outputs = {};  // [tokens, rows]
+  // [rows]: sum over the tokens of dy^2, no derivative: how much the loss depends on an output (a diagonal of
+  // the empirical Fisher information)
+  std::span<float> output_squares = {};
 };
 
 // The same for a block; norm gains as in BlockWeights, or empty.

@@ -28,6 +28,13 @@ void add_column_sums(const float* x, std::size_t rows, std::span<float> sums) {
   for (std::size_t r = 0; r < rows; ++r) add_to(x + r * sums.size(), sums.size(), sums.data());
 }
 
+void add_column_squares(const float* x, std::size_t rows, std::span<float> sums) {
+  const std::size_t n = sums.size();
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t i = 0; i < n; ++i) sums[i] += x[r * n + i] * x[r * n + i];
+  }
+}
+
 void unrotate(const kernels::Kernels& kernels, const Rotation* rotation, std::size_t columns,
               std::size_t tokens, float* x) {
   if (rotation == nullptr || rotation->factors.empty()) return;

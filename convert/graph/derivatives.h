@@ -17,6 +17,8 @@ float lanes_dot(const float* a, const float* b, std::size_t n);
 void add_to(const float* x, std::size_t n, float* y);
 // sums[i] += sum over the rows of x [rows, sums.size()]
 void add_column_sums(const float* x, std::size_t rows, std::span<float> sums);
+// The same of squares.
+void add_column_squares(const float* x, std::size_t rows, std::span<float> sums);
 
 // x <- R x = s o (H x): the inverse of BlockGraph::rotate, and as R is orthogonal its derivative as well.
 // x [tokens, columns].

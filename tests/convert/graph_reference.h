@@ -110,23 +110,37 @@ inline void add(Doubles& x, const Doubles& y) {
   for (std::size_t i = 0; i < x.size(); ++i) x[i] += y[i];
 }
 
-inline Doubles reference_block(const runtime::ModelConfig& m, const convert::BlockWeights& w, Doubles x) {
+// One output of a linear for one token, moved by so much.
+struct Nudge {
+  const convert::DenseLinear* linear = nullptr;
+  std::size_t token = 0;
+  std::size_t row = 0;
+  double by = 0;
+};
+
+inline Doubles reference_block(const runtime::ModelConfig& m, const convert::BlockWeights& w, Doubles x,
+                               const Nudge& nudge = {}) {
   using convert::Family;
+  const auto linear = [&](const convert::DenseLinear& l, const Doubles& input) {
+    Doubles y = reference_linear(l, input);
+    if (&l == nudge.linear) y[nudge.token * l.rows + nudge.row] += nudge.by;
+    return y;
+  };
   const double eps = double{m.norm_eps};
   const Doubles input =
       reference_rotation(w.rotation(Family::qkv), m.hidden, reference_norm(x, w.attention_norm, eps));
-  Doubles q = reference_linear(w.q, input);
-  Doubles k = reference_linear(w.k, input);
+  Doubles q = linear(w.q, input);
+  Doubles k = linear(w.k, input);
   reference_positions(m, w.q_norm, q, m.heads);
   reference_positions(m, w.k_norm, k, m.kv_heads);
-  Doubles a = reference_attention(m, q, k, reference_linear(w.v, input));
+  Doubles a = reference_attention(m, q, k, linear(w.v, input));
   if (!w.attention_sub_norm.empty()) a = reference_norm(a, w.attention_sub_norm, eps);
-  add(x, reference_linear(w.o, reference_rotation(w.rotation(Family::o), m.q_width(), a)));
+  add(x, linear(w.o, reference_rotation(w.rotation(Family::o), m.q_width(), a)));
 
   const Doubles ffn =
       reference_rotation(w.rotation(Family::gate_up), m.hidden, reference_norm(x, w.ffn_norm, eps));
-  Doubles gate = reference_linear(w.gate, ffn);
-  const Doubles up = reference_linear(w.up, ffn);
+  Doubles gate = linear(w.gate, ffn);
+  const Doubles up = linear(w.up, ffn);
   for (std::size_t i = 0; i < gate.size(); ++i) {
     const double g = gate[i];
     gate[i] =
@@ -134,7 +148,7 @@ inline Doubles reference_block(const runtime::ModelConfig& m, const convert::Blo
         up[i];
   }
   if (!w.ffn_sub_norm.empty()) gate = reference_norm(gate, w.ffn_sub_norm, eps);
-  add(x, reference_linear(w.down, reference_rotation(w.rotation(Family::down), m.ffn, gate)));
+  add(x, linear(w.down, reference_rotation(w.rotation(Family::down), m.ffn, gate)));
   return x;
 }
 

@@ -105,8 +105,8 @@ struct Problem {
     x = random.normals(c.tokens * c.config.hidden, 1.0F);
     direction = random.normals(x.size(), 1.0F);
   }
-  [[nodiscard]] double loss() const {
-    const Doubles y = reference_block(test.config, w, Doubles(x.begin(), x.end()));
+  [[nodiscard]] double loss(const testing::Nudge& nudge = {}) const {
+    const Doubles y = reference_block(test.config, w, Doubles(x.begin(), x.end()), nudge);
     return std::inner_product(y.begin(), y.end(), direction.begin(), 0.0);
   }
   // By central differences. Steps of 2^-10 are exact in float beside values near 1; their error is
@@ -269,6 +269,52 @@ TEST(BackwardTest, AddsToGradientsAndSkipsThoseThatAreNotWanted) {
   dx = problem.direction;
   backward.run(problem.w, problem.x, dx, {});
   EXPECT_EQ(dx, expected);
+}
+
+// Three rows of every linear, by central differences of each token's output.
+void expect_outputs(const Case& test) {
+  Problem problem(test);
+  const BlockGraph graph(problem.test.config, test_kernels(), problem.test.tokens);
+  BlockBackward backward(graph);
+  const BlockWeights& w = problem.w;
+  const std::vector<const DenseLinear*> linears{&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down};
+  std::vector<std::vector<float>> squares, outputs;
+  for (const DenseLinear* l : linears) {
+    squares.emplace_back(l->rows);
+    outputs.emplace_back(problem.test.tokens * l->rows);
+  }
+  BlockGradient wanted;
+  LinearGradient* const gradients[] = {&wanted.q,    &wanted.k,  &wanted.v,   &wanted.o,
+                                       &wanted.gate, &wanted.up, &wanted.down};
+  for (std::size_t i = 0; i < linears.size(); ++i) {
+    gradients[i]->output_squares = squares[i];
+    gradients[i]->outputs = outputs[i];
+  }
+  std::vector<float> dx = problem.direction;
+  backward.run(w, problem.x, dx, wanted);
+  for (std::size_t i = 0; i < linears.size(); ++i) {
+    for (const std::size_t row : {std::size_t{0}, linears[i]->rows / 2, linears[i]->rows - 1}) {
+      double sum = 0;
+      for (std::size_t t = 0; t < problem.test.tokens; ++t) {
+        constexpr double kStep = 0x1p-10;  // as in Problem::difference
+        const double slope =
+            (problem.loss({linears[i], t, row, kStep}) - problem.loss({linears[i], t, row, -kStep})) /
+            (2 * kStep);
+        sum += slope * slope;
+        EXPECT_NEAR(outputs[i][t * linears[i]->rows + row], slope, kTolerance * largest(outputs[i]))
+            << test.name << " " << i << " " << t << " " << row;
+      }
+      // Twice that of the derivatives, which are squared here.
+      EXPECT_NEAR(squares[i][row], sum, 2 * kTolerance * largest(squares[i]))
+          << test.name << " " << i << " " << row;
+    }
+  }
+}
+
+TEST(OutputsTest, DerivativesAndTheirSquaresAreThoseOfEachToken) {
+  for (const Case& test : cases()) {
+    if (test.tokens <= 100) expect_outputs(test);  // longer ones take as many differences
+  }
 }
 
 TEST(UnrotateTest, IsTheInverseOfTheRotation) {
