@@ -202,6 +202,16 @@ Result<std::vector<float>> Checkpoint::read_floats(const StoredTensor& tensor) c
   return values;
 }
 
+Status Checkpoint::check_finite(const StoredTensor& tensor, std::uint64_t row,
+                                std::span<const float> rows) const {
+  const auto bad = std::ranges::find_if(rows, [](float x) { return !std::isfinite(x); });
+  if (bad == rows.end()) return {};
+  const auto at = static_cast<std::uint64_t>(bad - rows.begin());
+  return fail(
+      "{}: tensor '{}' holds {} at row {}, column {}: the checkpoint is damaged or its training diverged",
+      path_of(tensor), tensor.name, *bad, row + at / tensor.columns(), at % tensor.columns());
+}
+
 void to_float(DType type, std::span<const std::byte> bytes, std::span<float> out) {
   assert(is_float(type) && bytes.size() == out.size() * dtype_bytes(type));
   const std::byte* at = bytes.data();

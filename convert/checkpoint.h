@@ -38,6 +38,9 @@ class Checkpoint {
                      std::span<float> out) const;
   // A whole tensor as float32.
   [[nodiscard]] Result<std::vector<float>> read_floats(const StoredTensor& tensor) const;
+  // An error for NaN or infinity in rows of the tensor that were read, the first of which is `row`.
+  [[nodiscard]] Status check_finite(const StoredTensor& tensor, std::uint64_t row,
+                                    std::span<const float> rows) const;
 
  private:
   Checkpoint() = default;

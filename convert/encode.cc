@@ -58,17 +58,6 @@ class Checked {
   std::uint32_t crc_ = 0;
 };
 
-Status check_finite(std::span<const float> values, std::size_t row, const std::string& name) {
-  for (std::size_t c = 0; c < values.size(); ++c) {
-    if (!std::isfinite(values[c])) {
-      return fail(
-          "tensor '{}' holds {} at row {}, column {}; the checkpoint is damaged or its training diverged",
-          name, values[c], row, c);
-    }
-  }
-  return {};
-}
-
 // bf16, round to nearest, ties to even; finite values only. Values beyond the largest bf16 become infinity:
 // refused by the caller.
 std::uint16_t to_bf16(float x) {
@@ -88,10 +77,7 @@ Status for_chunks(const Checkpoint& checkpoint, const StoredTensor& tensor, std:
     const std::size_t count = std::min(step, rows - row);
     values.resize(count * columns);
     STERNA_CHECK(checkpoint.read_floats(tensor, row, row + count, values));
-    for (std::size_t i = 0; i < count; ++i) {
-      STERNA_CHECK(check_finite(std::span(values).subspan(i * columns, columns), row + i,
-                                checkpoint.path_of(tensor) + ": " + tensor.name));
-    }
+    STERNA_CHECK(checkpoint.check_finite(tensor, row, values));
     STERNA_CHECK(body(row, std::span<const float>(values)));
   }
   return {};
@@ -104,7 +90,7 @@ Status write_vector(const Checkpoint& checkpoint, const HfModel& model, const Te
   }
   STERNA_TRY(const float factor, bias_factor(checkpoint, model, spec));
   STERNA_TRY(std::vector<float> values, checkpoint.read_floats(tensor));
-  STERNA_CHECK(check_finite(values, 0, checkpoint.path_of(tensor) + ": " + tensor.name));
+  STERNA_CHECK(checkpoint.check_finite(tensor, 0, values));
   for (float& value : values) value *= factor;
   return out.write(std::as_bytes(std::span(values)));
 }
@@ -142,11 +128,8 @@ Status write_split_rows(const Checkpoint& checkpoint, const StoredTensor& tensor
   scales.reserve(d.rows);
   STERNA_CHECK(
       for_chunks(checkpoint, tensor, d.columns, [&](std::size_t, std::span<const float> values) -> Status {
-        for (std::size_t at = 0; at < values.size(); at += d.columns) {
-          float largest = 0.0F;
-          for (const float w : values.subspan(at, d.columns)) largest = std::max(largest, std::fabs(w));
-          scales.push_back(largest / 127.0F);
-        }
+        for (std::size_t at = 0; at < values.size(); at += d.columns)
+          scales.push_back(int8_step(values.subspan(at, d.columns)));
         return {};
       }));
   STERNA_CHECK(out.write(std::as_bytes(std::span(scales))));

@@ -10,8 +10,7 @@
 
 #include "convert/ggml_blocks.h"
 #include "kernels/lanes/half.h"
-#include "kernels/rotate/factors.h"
-#include "kernels/rotate/rotate.h"
+#include "kernels/registry.h"
 #include "kernels/split_row/split_row.h"
 #include "kernels/ternary_matmul/pack.h"
 
@@ -59,18 +58,8 @@ void split_row(const kernels::SplitView& w, std::size_t row, std::span<float> ou
   for (std::size_t c = 0; c < out.size(); ++c) out[c] = w.row_scales[row] * static_cast<float>(values[c]);
 }
 
-// A row of W = W' R^T from that of W': R^T is H, which is symmetric, and then the signs
-// (kernels/rotate/rotate.h).
-void unrotate(const runtime::TensorDescriptor& d, std::span<float> row) {
-  if (d.rotation_block == 0) return;
-  const std::vector<float> ones(row.size(), 1.0F);
-  std::vector<float> factors(row.size());
-  kernels::fill_rotation(d.rotation_seed, d.rotation_block, factors);
-  kernels::rotate<kernels::Isa::scalar>(row.data(), ones.data(), row.size(), d.rotation_block, row.data());
-  for (std::size_t c = 0; c < row.size(); ++c) row[c] *= factors[c];
-}
-
-void float_row(const runtime::StoredModel::Tensor& t, std::size_t row, std::span<float> out) {
+void float_row(const runtime::StoredModel::Tensor& t, const Rotation* rotation, std::size_t row,
+               std::span<float> out) {
   if (t.descriptor.layout == runtime::Layout::i8_split) {
     split_row(runtime::split_view(t.descriptor, t.bytes), row, out);
     return;
@@ -88,7 +77,7 @@ void float_row(const runtime::StoredModel::Tensor& t, std::size_t row, std::span
     for (std::size_t c = begin; c < std::min(begin + group, w.columns); ++c)
       out[c] = scale * static_cast<float>(integers[c]);
   }
-  unrotate(t.descriptor, out);
+  if (rotation != nullptr) unrotate(*kernels::all_kernels().front(), *rotation, 1, out.data());
 }
 
 bool all_zero(const TernaryView& w, std::size_t row, std::size_t begin) {
@@ -199,14 +188,14 @@ std::size_t ExportedTensor::source_row(std::size_t row) const {
   return row - within + within / 2 + within % 2 * (rotary_pairs_ / 2);
 }
 
-bool ExportedTensor::encode_row(std::size_t row, std::uint8_t* out) const {
+bool ExportedTensor::encode_row(std::size_t row, const Rotation* rotation, std::uint8_t* out) const {
   if (is_ternary(type_)) {
     encode_trits(runtime::ternary_view(tensor_->descriptor, tensor_->bytes), source_row(row), type_, out);
     return true;
   }
   std::vector<float> values(spec().columns);
   if (!spec().is_vector()) {
-    float_row(*tensor_, source_row(row), values);
+    float_row(*tensor_, rotation, source_row(row), values);
     return encode_floats(values, type_, out);
   }
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = at<float>(tensor_->bytes.data(), source_row(i));
@@ -218,10 +207,12 @@ Status ExportedTensor::encode(std::size_t begin, std::size_t count, runtime::Thr
                               std::span<std::byte> out) const {
   assert(out.size() == count * row_bytes());
   auto* bytes = reinterpret_cast<std::uint8_t*>(out.data());
+  const runtime::TensorDescriptor& d = tensor_->descriptor;
+  const auto rotation = make_rotation(d.columns, d.rotation_block, d.rotation_seed);
   std::atomic<bool> fits{true};
   pool.run(count, 1, [&](std::size_t from, std::size_t to, std::size_t) {
     for (std::size_t row = from; row < to; ++row) {
-      if (!encode_row(begin + row, bytes + row * row_bytes())) fits = false;
+      if (!encode_row(begin + row, rotation.get(), bytes + row * row_bytes())) fits = false;
     }
   });
   if (fits) return {};

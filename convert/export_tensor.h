@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "convert/graph/rotation.h"
 #include "runtime/model_file.h"
 #include "runtime/result.h"
 #include "runtime/thread_pool.h"
@@ -35,7 +36,8 @@ class ExportedTensor {
 
  private:
   [[nodiscard]] std::size_t source_row(std::size_t row) const;
-  [[nodiscard]] bool encode_row(std::size_t row, std::uint8_t* out) const;
+  // rotation: of the input; none: not rotated
+  [[nodiscard]] bool encode_row(std::size_t row, const Rotation* rotation, std::uint8_t* out) const;
 
   const runtime::StoredModel::Tensor* tensor_;
   std::uint32_t type_;

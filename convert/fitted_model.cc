@@ -11,8 +11,8 @@
 #include "convert/matrix_source.h"
 #include "convert/recover/pass.h"
 #include "convert/recover/teacher.h"
+#include "convert/split_rows.h"
 #include "convert/trained.h"
-#include "kernels/rotate/factors.h"
 #include "kernels/ternary_matmul/pack.h"
 #include "runtime/format.h"
 
@@ -49,16 +49,13 @@ std::string settings_of(const Checkpoint& checkpoint, const FitRun& run, std::si
   return settings;
 }
 
-// The rows of an embedding as the file will hold them (encode.cc, write_split_rows).
+// The rows of an embedding as the file will hold them.
 void narrow_rows(EmbeddingForm form, std::size_t columns, std::vector<float>& rows) {
   if (form != EmbeddingForm::int8) return;
   for (std::size_t at = 0; at < rows.size(); at += columns) {
     const auto row = std::span(rows).subspan(at, columns);
-    float largest = 0.0F;
-    for (const float x : row) largest = std::max(largest, std::fabs(x));
-    const float scale = largest / 127.0F;
-    if (scale == 0.0F) continue;
-    for (float& x : row) x = scale * std::clamp(std::nearbyint(x / scale), -127.0F, 127.0F);
+    const float step = int8_step(row);
+    for (float& x : row) x = step * int8_level(x, step);
   }
 }
 
@@ -89,16 +86,6 @@ Result<Heads> load_heads(const Checkpoint& checkpoint, const HfModel& model, Emb
   return heads;
 }
 
-std::shared_ptr<const Rotation> rotation_of(const FittedLinear& linear) {
-  if (linear.rotation_block < 2) return nullptr;
-  auto rotation = std::make_shared<Rotation>();
-  rotation->block = linear.rotation_block;
-  rotation->seed = linear.rotation_seed;
-  rotation->factors.resize(linear.matrix.columns);
-  kernels::fill_rotation(rotation->seed, rotation->block, rotation->factors);
-  return rotation;
-}
-
 // The integers and scales of a trained ternary matrix, one scale for each group.
 LevelMatrix levels_of(const PackedMatrix& packed) {
   LevelMatrix m = LevelMatrix::zeros(packed.rows, packed.columns, packed.planes);
@@ -120,11 +107,12 @@ LevelMatrix levels_of(const PackedMatrix& packed) {
 Result<TunableBlock> calibrated_block(const Checkpoint& checkpoint, const HfModel& model, std::size_t layer,
                                       FittedLayer fitted) {
   TunableBlock block;
-  STERNA_TRY(block.weights, load_block(checkpoint, model, layer));
+  STERNA_TRY(block.weights, load_block_vectors(checkpoint, model, layer));
   for (const Role role : kLinearRoles) {
     FittedLinear& linear = fitted.linears[linear_index(role)];
-    block.weights.rotations[static_cast<std::size_t>(family_of(role))] = rotation_of(linear);
-    linear_of(block.weights, role).weight = {};
+    auto& rotation = block.weights.rotations[static_cast<std::size_t>(family_of(role))];
+    if (rotation == nullptr)
+      rotation = make_rotation(linear.matrix.columns, linear.rotation_block, linear.rotation_seed);
     block.levels[linear_index(role)] = std::move(linear.matrix);
   }
   return block;
@@ -136,11 +124,8 @@ Result<TunableBlock> trained_block(const Checkpoint& checkpoint, const HfModel& 
   STERNA_TRY(block.weights, load_block_vectors(checkpoint, model, layer));
   for (const TensorSpec& spec : runtime::tensor_list(model.config)) {
     if (spec.layer != static_cast<std::int32_t>(layer) || spec.is_vector()) continue;
-    DenseLinear& linear = linear_of(block.weights, spec.role);
-    linear.rows = spec.rows;
-    linear.columns = spec.columns;
     if (!is_trained_linear(model, spec)) {
-      STERNA_TRY(linear.weight, load_floats(checkpoint, model, spec));
+      STERNA_TRY(linear_of(block.weights, spec.role).weight, load_floats(checkpoint, model, spec));
       continue;
     }
     STERNA_TRY(const PackedMatrix packed, pack_trained(checkpoint, model, spec, pool));
@@ -181,10 +166,7 @@ class Fitter {
         cancelled_(cancelled),
         is_float_(model.quantization.form == TrainedForm::none) {}
 
-  [[nodiscard]] Result<CalibrationWindows> windows() const {
-    const std::size_t window = std::min<std::size_t>(run_.calibration.window, model_.config.context);
-    return calibration_windows(run_.calibration.text, tokenizer_, window);
-  }
+  [[nodiscard]] Result<CalibrationWindows> windows() const { return windows_of(run_.calibration.text); }
 
   Status calibrate_layers(const CalibrationWindows& windows, std::size_t planes, const WorkFolder& folder,
                           FitReport& report) {
@@ -221,7 +203,7 @@ class Fitter {
     options.steps = run_.recover_steps;
     // All threads have work, but for who needs the same bits on another machine.
     options.batch = run_.recover_steps > 0 ? kReproducibleBatch : std::max(kReproducibleBatch, pool_.size());
-    options.held_out = std::min<std::size_t>(8, std::max<std::size_t>(1, windows.windows() / 8));
+    options.held_out = std::max<std::size_t>(1, windows.held_out());
     options.seed = run_.calibration.text.seed + 1;
     options.state = fmt::format("{}/recover", folder.path());
     STERNA_TRY(report.recovered, recover(model, text, is_float_ ? &teacher : nullptr, options, *run_.kernels,
@@ -273,6 +255,10 @@ class Fitter {
     CalibrationText text = run_.calibration.text;
     const std::size_t fitting = kTeacherBytes / (model_.config.hidden * sizeof(float));
     text.tokens = std::max(text.tokens, std::min(kRecoverTokens, fitting));
+    return windows_of(text);
+  }
+
+  [[nodiscard]] Result<CalibrationWindows> windows_of(const CalibrationText& text) const {
     const std::size_t window = std::min<std::size_t>(run_.calibration.window, model_.config.context);
     return calibration_windows(text, tokenizer_, window);
   }

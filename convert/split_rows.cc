@@ -7,6 +7,16 @@
 
 namespace sterna::convert {
 
+float int8_step(std::span<const float> row) {
+  float largest = 0.0F;
+  for (const float x : row) largest = std::max(largest, std::fabs(x));
+  return largest / 127.0F;
+}
+
+float int8_level(float value, float step) {
+  return step == 0.0F ? 0.0F : std::clamp(std::nearbyint(value / step), -127.0F, 127.0F);
+}
+
 SplitRows::SplitRows(const runtime::TensorDescriptor& descriptor) {
   shape_.rows = descriptor.rows;
   shape_.columns = descriptor.columns;
@@ -16,11 +26,9 @@ SplitRows::SplitRows(const runtime::TensorDescriptor& descriptor) {
   bounds_.resize(shape_.rows * kernels::kSplitBounds);
 }
 
-std::span<const std::byte> SplitRows::add(std::size_t row, std::span<const float> values, float scale) {
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const float q = scale == 0.0F ? 0.0F : std::nearbyint(values[i] / scale);
-    values_[i] = static_cast<std::int8_t>(std::clamp(q, -127.0F, 127.0F));
-  }
+std::span<const std::byte> SplitRows::add(std::size_t row, std::span<const float> values, float step) {
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values_[i] = static_cast<std::int8_t>(int8_level(values[i], step));
   kernels::pack_split_row(shape_, row, values_.data(), high_.data(), planes_.data(), bounds_.data());
   return std::as_bytes(std::span(high_));
 }

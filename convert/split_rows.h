@@ -10,13 +10,18 @@
 
 namespace sterna::convert {
 
+// A row as int8: multiples of one step, |n| <= 127. The step of a row of zeros is 0.
+float int8_step(std::span<const float> row);
+// The nearest multiple of it, ties to even, as its factor.
+float int8_level(float value, float step);
+
 class SplitRows {
  public:
   explicit SplitRows(const runtime::TensorDescriptor& descriptor);
 
-  // The high part of this row, until the next call: values round to multiples of `scale`, at most 127 of
-  // them. What comes after all high parts is kept.
-  std::span<const std::byte> add(std::size_t row, std::span<const float> values, float scale);
+  // The high part of this row, until the next call: values become int8_level(value, step). What comes after
+  // all high parts is kept.
+  std::span<const std::byte> add(std::size_t row, std::span<const float> values, float step);
 
   [[nodiscard]] std::size_t high_bytes() const { return shape_.rows * shape_.high_row_bytes(); }
 

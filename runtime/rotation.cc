@@ -8,24 +8,6 @@
 namespace sterna::runtime {
 namespace {
 
-enum class Input : std::uint8_t { qkv, o, gate_up, down };
-
-Input input_of(Role role) {
-  switch (role) {
-    case Role::q:
-    case Role::k:
-    case Role::v:
-      return Input::qkv;
-    case Role::o:
-      return Input::o;
-    case Role::gate:
-    case Role::up:
-      return Input::gate_up;
-    default:
-      return Input::down;
-  }
-}
-
 std::string described(const TensorDescriptor& d) {
   if (d.rotation_block == 0) return "none";
   return fmt::format("blocks of {}, seed {}", d.rotation_block, d.rotation_seed);
@@ -54,7 +36,7 @@ Status check_rotations(const StoredModel& model, const std::string& where) {
     if (!is_ternary(t.descriptor.layout)) continue;
     const TensorDescriptor& d = t.descriptor;
     if (last != nullptr && last->spec.layer == t.spec.layer &&
-        input_of(last->spec.role) == input_of(t.spec.role) &&
+        family_of(last->spec.role) == family_of(t.spec.role) &&
         (last->descriptor.rotation_block != d.rotation_block ||
          last->descriptor.rotation_seed != d.rotation_seed)) {
       return fail(

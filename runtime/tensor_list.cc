@@ -123,6 +123,23 @@ std::string tensor_name(Role role, Part part, std::int32_t layer) {
   return fmt::format("blk.{}.{}.{}", layer, stem(role), suffix(part));
 }
 
+Family family_of(Role linear) {
+  switch (linear) {
+    case Role::q:
+    case Role::k:
+    case Role::v:
+      return Family::qkv;
+    case Role::o:
+      return Family::o;
+    case Role::gate:
+    case Role::up:
+      return Family::gate_up;
+    default:
+      assert(linear == Role::down);
+      return Family::down;
+  }
+}
+
 std::vector<TensorSpec> tensor_list(const ModelConfig& config) {
   ListBuilder list(config);
   list.matrix(Role::token_embedding, config.vocab, config.hidden);

@@ -2,6 +2,7 @@
 // loader and the inspector all follow it, so that a tensor is named in one place.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -45,6 +46,12 @@ struct TensorSpec {
   [[nodiscard]] bool is_embedding() const { return role == Role::token_embedding || role == Role::output; }
   [[nodiscard]] bool is_vector() const { return part != Part::weight || (!is_linear() && !is_embedding()); }
 };
+
+// The four inputs of a block's linears, in the order in which they are computed: q, k and v share one, and so
+// do gate and up.
+enum class Family : std::uint8_t { qkv, o, gate_up, down };
+inline constexpr std::size_t kFamilies = 4;
+Family family_of(Role linear);
 
 std::vector<TensorSpec> tensor_list(const ModelConfig& config);
 

@@ -127,31 +127,12 @@ class Calibration {
   Rotations rotations_;
 };
 
-// Rows of the embedding, read from the checkpoint when they are asked for.
-Streams::EmbeddingRow embedding_rows(const Checkpoint& checkpoint, const StoredTensor& tensor) {
-  return [&checkpoint, &tensor](runtime::TokenId id, std::span<float> row) -> Status {
-    const auto at = static_cast<std::uint64_t>(id);
-    STERNA_CHECK(checkpoint.read_floats(tensor, at, at + 1, row));
-    const auto bad = std::ranges::find_if(row, [](float x) { return !std::isfinite(x); });
-    if (bad == row.end()) return {};
-    return fail("{}: tensor '{}' holds {} at row {}, column {}: the checkpoint is damaged",
-                checkpoint.path_of(tensor), tensor.name, *bad, at, bad - row.begin());
-  };
-}
-
-const TensorSpec& spec_of(const std::vector<TensorSpec>& specs, Role role) {
-  return *std::ranges::find(specs, role, &TensorSpec::role);
-}
-
 // Both streams' last held-out windows, through the head as the checkpoint has it.
 Result<HeldOut> measure_streams(const Checkpoint& checkpoint, const HfModel& model,
-                                const std::vector<TensorSpec>& specs, const CalibrationWindows& windows,
-                                const BlockGraph& graph, const Streams& streams,
-                                const CalibrationSurroundings& surroundings) {
-  const Role role = model.config.tied_head ? Role::token_embedding : Role::output;
-  STERNA_TRY(const std::vector<float> rows, load_floats(checkpoint, model, spec_of(specs, role)));
-  STERNA_TRY(const std::vector<float> norm,
-             load_floats(checkpoint, model, spec_of(specs, Role::output_norm)));
+                                const CalibrationWindows& windows, const BlockGraph& graph,
+                                const Streams& streams, const CalibrationSurroundings& surroundings) {
+  STERNA_TRY(const std::vector<float> rows, load_head(checkpoint, model));
+  STERNA_TRY(const std::vector<float> norm, load_floats(checkpoint, model, Role::output_norm));
   const std::size_t count = streams.held_out();
   const std::size_t floats = windows.window * model.config.hidden;
   std::vector<float> residuals(2 * count * floats);
@@ -175,13 +156,10 @@ Result<CalibrationReport> calibrate(const Checkpoint& checkpoint, const HfModel&
                                     const CalibrationWindows& windows, const PlanesOf& planes,
                                     const CalibrationOptions& options, const WorkFolder& folder,
                                     const CalibrationSurroundings& surroundings) {
-  const std::vector<TensorSpec> specs = runtime::tensor_list(model.config);
-  STERNA_TRY(const StoredTensor* embedding,
-             find_tensor(checkpoint, model, spec_of(specs, Role::token_embedding)));
+  STERNA_TRY(const EmbeddingRow embedding, embedding_rows(checkpoint, model));
   const BlockGraph graph(model.config, surroundings.kernels, windows.window);
-  STERNA_TRY(Streams streams,
-             Streams::create(graph, windows, windows.held_out(), options.memory, folder.path(),
-                             embedding_rows(checkpoint, *embedding), surroundings.pool));
+  STERNA_TRY(Streams streams, Streams::create(graph, windows, windows.held_out(), options.memory,
+                                              folder.path(), embedding, surroundings.pool));
   Calibration calibration(checkpoint, model, planes, options, graph, folder, streams, surroundings);
   const std::size_t finished = folder.finished_layers();
   for (std::size_t layer = 0; layer < model.config.layers; ++layer) {
@@ -200,8 +178,7 @@ Result<CalibrationReport> calibrate(const Checkpoint& checkpoint, const HfModel&
   CalibrationReport report;
   report.text = windows.text;
   if (windows.held_out() > 0) {
-    STERNA_TRY(report.held_out,
-               measure_streams(checkpoint, model, specs, windows, graph, streams, surroundings));
+    STERNA_TRY(report.held_out, measure_streams(checkpoint, model, windows, graph, streams, surroundings));
   }
   return report;
 }

@@ -106,14 +106,11 @@ Status Measurement::report(std::size_t done) const {
 }
 
 Status Measurement::embed() {
-  const std::vector<TensorSpec> specs = runtime::tensor_list(model_.config);
-  const TensorSpec& spec = *std::ranges::find(specs, Role::token_embedding, &TensorSpec::role);
-  STERNA_TRY(const StoredTensor* tensor, find_tensor(checkpoint_, model_, spec));
+  STERNA_TRY(const EmbeddingRow embedding, embedding_rows(checkpoint_, model_));
   const std::size_t hidden = model_.config.hidden;
   x_.resize(ids_.size() * hidden);
   for (std::size_t t = 0; t < ids_.size(); ++t) {
-    const auto id = static_cast<std::uint64_t>(ids_[t]);
-    STERNA_CHECK(checkpoint_.read_floats(*tensor, id, id + 1, std::span(x_).subspan(t * hidden, hidden)));
+    STERNA_CHECK(embedding(ids_[t], std::span(x_).subspan(t * hidden, hidden)));
   }
   return {};
 }
@@ -138,13 +135,8 @@ Status Measurement::forward(const std::string& folder) {
 }
 
 Status Measurement::through_head() {
-  const std::vector<TensorSpec> specs = runtime::tensor_list(model_.config);
-  const auto load = [&](Role role) {
-    return load_floats(checkpoint_, model_, *std::ranges::find(specs, role, &TensorSpec::role));
-  };
-  STERNA_TRY(const std::vector<float> rows,
-             load(model_.config.tied_head ? Role::token_embedding : Role::output));
-  STERNA_TRY(const std::vector<float> norm, load(Role::output_norm));
+  STERNA_TRY(const std::vector<float> rows, load_head(checkpoint_, model_));
+  STERNA_TRY(const std::vector<float> norm, load_floats(checkpoint_, model_, Role::output_norm));
   return for_windows(first_, [&](std::size_t i, std::size_t) -> Status {
     HeadLoss head(graph_.kernels(), model_.config.norm_eps);
     const double loss = head.backward({norm, rows}, {{}, {}, ids(i)}, stream(i), {});

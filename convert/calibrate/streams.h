@@ -15,6 +15,7 @@
 #include "convert/calibrate/store.h"
 #include "convert/calibrate/text.h"
 #include "convert/graph/block.h"
+#include "convert/graph/load.h"
 #include "runtime/result.h"
 #include "runtime/thread_pool.h"
 
@@ -23,8 +24,6 @@ namespace sterna::convert {
 class Streams {
  public:
   // `held_out` of the windows, the last ones, are carried along but not counted in the moments.
-  // embedding(id, row): row [hidden] of a token.
-  using EmbeddingRow = std::function<Status(runtime::TokenId id, std::span<float> row)>;
   static Result<Streams> create(const BlockGraph& graph, const CalibrationWindows& windows,
                                 std::size_t held_out, std::size_t memory, const std::string& folder,
                                 const EmbeddingRow& embedding, runtime::ThreadPool& pool);

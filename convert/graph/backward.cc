@@ -83,7 +83,7 @@ void BlockBackward::recompute(const BlockWeights& w, std::span<const float> x) {
   } else {
     graph_.norm(a, w.attention_sub_norm, tokens_, b);
   }
-  graph_.rotate(w.rotation(Family::o), m.q_width(), tokens_, b);
+  if (const Rotation* r = w.rotation(Family::o)) rotate(graph_.kernels(), *r, tokens_, b);
 
   middle_.assign(x.begin(), x.end());
   BlockGraph::apply(w.o, {b, attended}, middle_.data(), true);
@@ -102,12 +102,12 @@ void BlockBackward::ffn(const BlockWeights& w, std::span<float> dx, const BlockG
   };
   activate();
   if (!w.ffn_sub_norm.empty()) graph_.norm(inner, w.ffn_sub_norm, tokens_, inner);
-  graph_.rotate(w.rotation(Family::down), m.ffn, tokens_, inner);
+  if (const Rotation* r = w.rotation(Family::down)) rotate(graph_.kernels(), *r, tokens_, inner);
   linear(w.down, inner, dx.data(), gradient.down);
 
   float* d_inner = room(d_ffn_, n);
   through(w.down, dx.data(), d_inner, false);
-  unrotate(graph_.kernels(), w.rotation(Family::down), m.ffn, tokens_, d_inner);
+  if (const Rotation* r = w.rotation(Family::down)) unrotate(graph_.kernels(), *r, tokens_, d_inner);
   if (!w.ffn_sub_norm.empty()) {
     activate();
     norm_backward(inner, w.ffn_sub_norm, m.norm_eps, tokens_, d_inner, d_inner, false, gradient.ffn_sub_norm);
@@ -119,7 +119,7 @@ void BlockBackward::ffn(const BlockWeights& w, std::span<float> dx, const BlockG
   float* d_input = room(d_hidden_, tokens_ * m.hidden);
   through(w.gate, gate_.data(), d_input, false);
   through(w.up, up_.data(), d_input, true);
-  unrotate(graph_.kernels(), w.rotation(Family::gate_up), m.hidden, tokens_, d_input);
+  if (const Rotation* r = w.rotation(Family::gate_up)) unrotate(graph_.kernels(), *r, tokens_, d_input);
   norm_backward(middle_.data(), w.ffn_norm, m.norm_eps, tokens_, d_input, dx.data(), true, gradient.ffn_norm);
 }
 
@@ -128,7 +128,7 @@ void BlockBackward::output(const BlockWeights& w, std::span<const float> dx, con
   linear(w.o, o_input_.data(), dx.data(), gradient.o);
   float* d = room(d_attended_, tokens_ * m.q_width());
   through(w.o, dx.data(), d, false);
-  unrotate(graph_.kernels(), w.rotation(Family::o), m.q_width(), tokens_, d);
+  if (const Rotation* r = w.rotation(Family::o)) unrotate(graph_.kernels(), *r, tokens_, d);
   if (w.attention_sub_norm.empty()) return;
   norm_backward(attended_.data(), w.attention_sub_norm, m.norm_eps, tokens_, d, d, false,
                 gradient.attention_sub_norm);
@@ -183,7 +183,7 @@ void BlockBackward::input(const BlockWeights& w, std::span<const float> x, std::
   through(w.q, dq_.data(), d, false);
   through(w.k, dk_.data(), d, true);
   through(w.v, dv_.data(), d, true);
-  unrotate(graph_.kernels(), w.rotation(Family::qkv), m.hidden, tokens_, d);
+  if (const Rotation* r = w.rotation(Family::qkv)) unrotate(graph_.kernels(), *r, tokens_, d);
   norm_backward(x.data(), w.attention_norm, m.norm_eps, tokens_, d, dx.data(), true, gradient.attention_norm);
 }
 

@@ -51,14 +51,6 @@ void BlockGraph::norm(const float* x, std::span<const float> gain, std::size_t t
     kernels_.rms_norm(x + t * n, gain.data(), n, config_.norm_eps, y + t * n);
 }
 
-void BlockGraph::rotate(const Rotation* rotation, std::size_t columns, std::size_t tokens, float* x) const {
-  if (rotation == nullptr || rotation->factors.empty()) return;
-  for (std::size_t t = 0; t < tokens; ++t) {
-    float* row = x + t * columns;
-    kernels_.rotate(row, rotation->factors.data(), columns, rotation->block, row);
-  }
-}
-
 void BlockGraph::apply(const DenseLinear& linear, std::span<const float> x, float* y, bool add) {
   const std::size_t tokens = x.size() / linear.columns;
   assert(x.size() == tokens * linear.columns);
@@ -74,13 +66,13 @@ void BlockGraph::apply(const DenseLinear& linear, std::span<const float> x, floa
 void BlockGraph::qkv_input(const BlockWeights& w, std::span<const float> x, float* out) const {
   const std::size_t tokens = x.size() / config_.hidden;
   norm(x.data(), w.attention_norm, tokens, out);
-  rotate(w.rotation(Family::qkv), config_.hidden, tokens, out);
+  if (const Rotation* r = w.rotation(Family::qkv)) rotate(kernels_, *r, tokens, out);
 }
 
 void BlockGraph::gate_up_input(const BlockWeights& w, std::span<const float> x, float* out) const {
   const std::size_t tokens = x.size() / config_.hidden;
   norm(x.data(), w.ffn_norm, tokens, out);
-  rotate(w.rotation(Family::gate_up), config_.hidden, tokens, out);
+  if (const Rotation* r = w.rotation(Family::gate_up)) rotate(kernels_, *r, tokens, out);
 }
 
 void BlockGraph::project_heads(const BlockWeights& w, std::span<const float> input, float* q, float* k,
@@ -148,7 +140,7 @@ void BlockGraph::o_input(const BlockWeights& w, std::span<const float> input, Sc
   project_heads(w, input, q, k, v);
   attend(q, k, v, tokens, reserve(scratch.scores, kQueryRows * tokens), out);
   if (!w.attention_sub_norm.empty()) norm(out, w.attention_sub_norm, tokens, out);
-  rotate(w.rotation(Family::o), config_.q_width(), tokens, out);
+  if (const Rotation* r = w.rotation(Family::o)) rotate(kernels_, *r, tokens, out);
 }
 
 void BlockGraph::down_input(const BlockWeights& w, std::span<const float> input, Scratch& scratch,
@@ -162,7 +154,7 @@ void BlockGraph::down_input(const BlockWeights& w, std::span<const float> input,
       config_.gate == runtime::Gate::relu2 ? kernels::GateFunction::relu2 : kernels::GateFunction::silu;
   kernels_.gated_activation(out, up, n, gate, out);
   if (!w.ffn_sub_norm.empty()) norm(out, w.ffn_sub_norm, tokens, out);
-  rotate(w.rotation(Family::down), config_.ffn, tokens, out);
+  if (const Rotation* r = w.rotation(Family::down)) rotate(kernels_, *r, tokens, out);
 }
 
 void BlockGraph::forward(const BlockWeights& w, std::span<float> x, Scratch& scratch) const {

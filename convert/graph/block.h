@@ -12,17 +12,12 @@
 #include <span>
 #include <vector>
 
+#include "convert/graph/rotation.h"
 #include "kernels/registry.h"
 #include "runtime/config.h"
+#include "runtime/tensor_list.h"
 
 namespace sterna::convert {
-
-// x' = R^T x of kernels/rotate/rotate.h: what a linear's input becomes before it is multiplied.
-struct Rotation {
-  std::size_t block = 1;  // a power of two that divides the columns; 1: none
-  std::uint32_t seed = 0;
-  std::vector<float> factors;  // [columns]; empty when block is 1
-};
 
 struct DenseLinear {
   std::size_t rows = 0;
@@ -31,10 +26,9 @@ struct DenseLinear {
   std::vector<float> bias;    // [rows] or empty
 };
 
-// The four inputs of a block's linears, in the order of the graph. Those of q, k, v share one, and those of
-// gate and up.
-enum class Family : std::uint8_t { qkv, o, gate_up, down };
-inline constexpr std::size_t kFamilies = 4;
+using runtime::Family;
+using runtime::family_of;
+using runtime::kFamilies;
 
 struct BlockWeights {
   std::vector<float> attention_norm;  // [hidden]
@@ -85,8 +79,6 @@ class BlockGraph {
 
   // y [tokens, n] = RMSNorm(x) gain per row; y may be x.
   void norm(const float* x, std::span<const float> gain, std::size_t tokens, float* y) const;
-  // x [tokens, columns] in place.
-  void rotate(const Rotation* rotation, std::size_t columns, std::size_t tokens, float* x) const;
   // q, k, v of a window, with head norms and rotary positions.
   void project_heads(const BlockWeights& w, std::span<const float> qkv_input, float* q, float* k,
                      float* v) const;

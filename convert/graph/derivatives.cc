@@ -35,23 +35,6 @@ void add_column_squares(const float* x, std::size_t rows, std::span<float> sums)
   }
 }
 
-void unrotate(const kernels::Kernels& kernels, const Rotation* rotation, std::size_t columns,
-              std::size_t tokens, float* x) {
-  if (rotation == nullptr || rotation->factors.empty()) return;
-  assert(rotation->factors.size() == columns);
-  std::vector<float> magnitudes(columns);
-  std::vector<float> signs(columns);
-  for (std::size_t i = 0; i < columns; ++i) {
-    magnitudes[i] = std::abs(rotation->factors[i]);
-    signs[i] = std::copysign(1.0F, rotation->factors[i]);
-  }
-  for (std::size_t t = 0; t < tokens; ++t) {
-    float* row = x + t * columns;
-    kernels.rotate(row, magnitudes.data(), columns, rotation->block, row);
-    for (std::size_t i = 0; i < columns; ++i) row[i] *= signs[i];
-  }
-}
-
 void norm_backward(const float* x, std::span<const float> gain, float eps, std::size_t tokens,
                    const float* dy, float* dx, bool add, std::span<float> gain_gradient) {
   const std::size_t n = gain.size();

@@ -20,11 +20,6 @@ void add_column_sums(const float* x, std::size_t rows, std::span<float> sums);
 // The same of squares.
 void add_column_squares(const float* x, std::size_t rows, std::span<float> sums);
 
-// x <- R x = s o (H x): the inverse of BlockGraph::rotate, and as R is orthogonal its derivative as well.
-// x [tokens, columns].
-void unrotate(const kernels::Kernels& kernels, const Rotation* rotation, std::size_t columns,
-              std::size_t tokens, float* x);
-
 // Of y = g o x r, r = 1 / sqrt(mean(x^2) + eps), with n = gain.size():
 //     dx[i] = r (g[i] dy[i] - x[i] r^2 / n sum_j g[j] dy[j] x[j])
 //     dg[i] = sum over the tokens of dy[i] x[i] r

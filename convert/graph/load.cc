@@ -59,33 +59,39 @@ DenseLinear& linear_of(BlockWeights& block, Role role) {
   }
 }
 
-Family family_of(Role role) {
-  switch (role) {
-    case Role::q:
-    case Role::k:
-    case Role::v:
-      return Family::qkv;
-    case Role::o:
-      return Family::o;
-    case Role::gate:
-    case Role::up:
-      return Family::gate_up;
-    default:
-      assert(role == Role::down);
-      return Family::down;
-  }
-}
-
 Result<std::vector<float>> load_floats(const Checkpoint& checkpoint, const HfModel& model,
                                        const TensorSpec& spec) {
   STERNA_TRY(const StoredTensor* tensor, find_tensor(checkpoint, model, spec));
   STERNA_TRY(std::vector<float> values, checkpoint.read_floats(*tensor));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (std::isfinite(values[i])) continue;
-    return fail("{}: tensor '{}' holds {} at row {}, column {}: the checkpoint is damaged",
-                checkpoint.path_of(*tensor), tensor->name, values[i], i / spec.columns, i % spec.columns);
-  }
+  STERNA_CHECK(checkpoint.check_finite(*tensor, 0, values));
   return values;
+}
+
+namespace {
+
+TensorSpec spec_of(const HfModel& model, Role role) {
+  const std::vector<TensorSpec> specs = runtime::tensor_list(model.config);
+  return *std::ranges::find(specs, role, &TensorSpec::role);
+}
+
+}  // namespace
+
+Result<std::vector<float>> load_floats(const Checkpoint& checkpoint, const HfModel& model, Role role) {
+  return load_floats(checkpoint, model, spec_of(model, role));
+}
+
+Result<std::vector<float>> load_head(const Checkpoint& checkpoint, const HfModel& model) {
+  return load_floats(checkpoint, model, model.config.tied_head ? Role::token_embedding : Role::output);
+}
+
+Result<EmbeddingRow> embedding_rows(const Checkpoint& checkpoint, const HfModel& model) {
+  STERNA_TRY(const StoredTensor* tensor,
+             find_tensor(checkpoint, model, spec_of(model, Role::token_embedding)));
+  return EmbeddingRow([&checkpoint, tensor](runtime::TokenId id, std::span<float> row) -> Status {
+    const auto at = static_cast<std::uint64_t>(id);
+    STERNA_CHECK(checkpoint.read_floats(*tensor, at, at + 1, row));
+    return checkpoint.check_finite(*tensor, at, row);
+  });
 }
 
 Result<BlockWeights> load_block(const Checkpoint& checkpoint, const HfModel& model, std::size_t layer) {

@@ -2,12 +2,16 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <span>
+#include <vector>
 
 #include "convert/checkpoint.h"
 #include "convert/graph/block.h"
 #include "convert/hf_config.h"
 #include "runtime/result.h"
 #include "runtime/tensor_list.h"
+#include "runtime/tokenizer/tokenizer.h"
 
 namespace sterna::convert {
 
@@ -18,7 +22,6 @@ inline constexpr runtime::Role kLinearRoles[] = {runtime::Role::q,   runtime::Ro
 std::size_t linear_index(runtime::Role role);  // its place there
 // Where a tensor of a block belongs, for the roles of linears.
 DenseLinear& linear_of(BlockWeights& block, runtime::Role role);
-Family family_of(runtime::Role role);
 // A gain or a bias.
 std::vector<float>& vector_in(BlockWeights& block, const runtime::TensorSpec& spec);
 const std::vector<float>& vector_in(const BlockWeights& block, const runtime::TensorSpec& spec);
@@ -31,8 +34,17 @@ Result<BlockWeights> load_block(const Checkpoint& checkpoint, const HfModel& mod
 Result<BlockWeights> load_block_vectors(const Checkpoint& checkpoint, const HfModel& model,
                                         std::size_t layer);
 
-// A vector or matrix outside of the blocks: the embedding, the head, the final norm.
+// A vector or matrix outside of the blocks: the embedding, the head, the final norm; errors for NaN and
+// infinity.
 Result<std::vector<float>> load_floats(const Checkpoint& checkpoint, const HfModel& model,
                                        const runtime::TensorSpec& spec);
+Result<std::vector<float>> load_floats(const Checkpoint& checkpoint, const HfModel& model,
+                                       runtime::Role role);
+// The rows of the head, which may be those of the embedding.
+Result<std::vector<float>> load_head(const Checkpoint& checkpoint, const HfModel& model);
+
+// Reads row [hidden] of a token's embedding when it is asked for; errors for NaN and infinity.
+using EmbeddingRow = std::function<Status(runtime::TokenId id, std::span<float> row)>;
+Result<EmbeddingRow> embedding_rows(const Checkpoint& checkpoint, const HfModel& model);
 
 }  // namespace sterna::convert

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "convert/graph/block.h"
-#include "kernels/rotate/factors.h"
 #include "runtime/config.h"
 #include "runtime/rotary.h"
 
@@ -204,15 +203,6 @@ class RandomBlock {
     if (bias) w.bias = normals(rows, 0.3F);
     return w;
   }
-  static std::shared_ptr<const convert::Rotation> rotation(std::size_t columns, std::size_t block,
-                                                           std::uint32_t seed) {
-    auto r = std::make_shared<convert::Rotation>();
-    r->block = block;
-    r->seed = seed;
-    r->factors.resize(columns);
-    kernels::fill_rotation(seed, block, r->factors);
-    return r;
-  }
   // rotation_block: of all inputs but down's, which has twice that; 0: none
   convert::BlockWeights block(const runtime::ModelConfig& m, std::size_t rotation_block) {
     convert::BlockWeights w;
@@ -230,11 +220,11 @@ class RandomBlock {
     if (m.sub_norms) w.ffn_sub_norm = gain(m.ffn);
     w.down = linear(m.hidden, m.ffn, m.mlp_bias);
     if (rotation_block == 0) return w;
-    const auto hidden = rotation(m.hidden, rotation_block, 7);
+    const auto hidden = convert::make_rotation(m.hidden, rotation_block, 7);
     w.rotations[0] = hidden;
-    w.rotations[1] = rotation(m.q_width(), rotation_block, 8);
+    w.rotations[1] = convert::make_rotation(m.q_width(), rotation_block, 8);
     w.rotations[2] = hidden;
-    w.rotations[3] = rotation(m.ffn, 2 * rotation_block, 9);
+    w.rotations[3] = convert::make_rotation(m.ffn, 2 * rotation_block, 9);
     return w;
   }
 

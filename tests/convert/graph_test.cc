@@ -318,13 +318,12 @@ TEST(OutputsTest, DerivativesAndTheirSquaresAreThoseOfEachToken) {
 }
 
 TEST(UnrotateTest, IsTheInverseOfTheRotation) {
-  const auto rotation = RandomBlock::rotation(96, 32, 3);
-  const BlockGraph graph(base(), test_kernels(), 4);
+  const auto rotation = make_rotation(96, 32, 3);
   const std::vector<float> x = RandomBlock(1).normals(std::size_t{4} * 96, 1.0F);
   std::vector<float> y = x;
-  graph.rotate(rotation.get(), 96, 4, y.data());
+  rotate(test_kernels(), *rotation, 4, y.data());
   EXPECT_NE(x, y);
-  unrotate(test_kernels(), rotation.get(), 96, 4, y.data());
+  unrotate(test_kernels(), *rotation, 4, y.data());
   // Twice five stages of additions and two products, each rounded by 2^-24 of values below 6.
   for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(y[i], x[i], 12 * 6 * 0x1p-24);
 }
