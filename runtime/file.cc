@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <system_error>
 #include <utility>
@@ -21,19 +22,33 @@ constexpr std::size_t kPiece = 64U << 20;
 
 std::string reason(int error) { return std::generic_category().message(error); }
 
+// consequence: what the failure means for what is on disk
 Status write_all(int descriptor, std::span<const std::byte> bytes, std::int64_t offset,
-                 const std::string& path) {
+                 const std::string& path,
+                 const char* consequence = "; nothing was changed under the final name") {
   while (!bytes.empty()) {
     const std::size_t piece = std::min(bytes.size(), kPiece);
     const ssize_t n = offset < 0 ? ::write(descriptor, bytes.data(), piece)
                                  : ::pwrite(descriptor, bytes.data(), piece, static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) {
-      return fail("{}: cannot write: {}; nothing was changed under the final name", path,
-                  reason(n < 0 ? errno : ENOSPC));
+      return fail("{}: cannot write: {}{}", path, reason(n < 0 ? errno : ENOSPC), consequence);
     }
     bytes = bytes.subspan(static_cast<std::size_t>(n));
     if (offset >= 0) offset += n;
+  }
+  return {};
+}
+
+Status read_all(int descriptor, std::uint64_t offset, std::span<std::byte> out, const std::string& path) {
+  while (!out.empty()) {
+    const ssize_t n =
+        ::pread(descriptor, out.data(), std::min(out.size(), kPiece), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail("{}: cannot read at byte {}: {}", path, offset, reason(errno));
+    if (n == 0) return fail("{}: became shorter while it was read, at byte {}", path, offset);
+    out = out.subspan(static_cast<std::size_t>(n));
+    offset += static_cast<std::uint64_t>(n);
   }
   return {};
 }
@@ -75,16 +90,7 @@ Status File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
     return fail("{}: ends at byte {}, but bytes {} to {} are needed; the file is truncated", path_, size_,
                 offset, offset + out.size());
   }
-  while (!out.empty()) {
-    const ssize_t n =
-        ::pread(descriptor_, out.data(), std::min(out.size(), kPiece), static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail("{}: cannot read at byte {}: {}", path_, offset, reason(errno));
-    if (n == 0) return fail("{}: became shorter while it was read, at byte {}", path_, offset);
-    out = out.subspan(static_cast<std::size_t>(n));
-    offset += static_cast<std::uint64_t>(n);
-  }
-  return {};
+  return read_all(descriptor_, offset, out, path_);
 }
 
 Result<std::string> read_text_file(const std::string& path, std::uint64_t limit) {
@@ -211,6 +217,36 @@ Status OutputFile::commit() {
     return error;
   }
   return {};
+}
+
+// --- ScratchFile --------------------------------------------------------------------------------------
+
+ScratchFile::ScratchFile(int descriptor, std::string folder)
+    : descriptor_(descriptor), folder_(std::move(folder)) {}
+
+ScratchFile::ScratchFile(ScratchFile&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)), folder_(std::move(other.folder_)) {}
+
+ScratchFile::~ScratchFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+Result<ScratchFile> ScratchFile::create(const std::string& folder, std::uint64_t bytes) {
+  std::string path = folder + "/scratch-XXXXXX";
+  ScratchFile file(::mkostemp(path.data(), O_CLOEXEC), folder);
+  if (file.descriptor_ < 0) return fail("{}: cannot make a file there: {}", folder, reason(errno));
+  ::unlink(path.c_str());
+  if (::ftruncate(file.descriptor_, static_cast<off_t>(bytes)) != 0)
+    return fail("{}: no room for {} bytes: {}", folder, bytes, reason(errno));
+  return file;
+}
+
+Status ScratchFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
+  return read_all(descriptor_, offset, out, folder_);
+}
+
+Status ScratchFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  return write_all(descriptor_, bytes, static_cast<std::int64_t>(offset), folder_, "; make room there");
 }
 
 }  // namespace sterna::runtime

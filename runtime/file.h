@@ -91,4 +91,25 @@ class OutputFile {
   std::string partial_;
 };
 
+// A file without a name, for what does not fit into memory: it is gone with this object, by whatever end.
+// Different parts may be used by different threads.
+class ScratchFile {
+ public:
+  // `bytes` of zeros on the file system of `folder`.
+  static Result<ScratchFile> create(const std::string& folder, std::uint64_t bytes);
+  ScratchFile(ScratchFile&& other) noexcept;
+  ScratchFile& operator=(ScratchFile&&) = delete;
+  ScratchFile(const ScratchFile&) = delete;
+  ScratchFile& operator=(const ScratchFile&) = delete;
+  ~ScratchFile();
+
+  Status read_at(std::uint64_t offset, std::span<std::byte> out) const;
+  Status write_at(std::uint64_t offset, std::span<const std::byte> bytes);
+
+ private:
+  ScratchFile(int descriptor, std::string folder);
+  int descriptor_ = -1;
+  std::string folder_;  // for messages
+};
+
 }  // namespace sterna::runtime

@@ -130,19 +130,21 @@ void RowFit::search_scales(Candidate& c, const std::vector<float>& w) const {
     for (std::size_t i = 0; i < count; ++i) h[i] = factor_.damped[(begin + i) * n_ + begin + i];
     for (std::size_t r = 0; r < rows_; ++r) {
       const float* x = w.data() + r * n_ + begin;
-      float squares = 0.0F;
-      for (std::size_t i = 0; i < count; ++i) squares += x[i] * x[i];
+      float squares = 0.0F, ww = 0.0F;
+      for (std::size_t i = 0; i < count; ++i) {
+        squares += x[i] * x[i];
+        ww += h[i] * x[i] * x[i];
+      }
       float step = std::sqrt(squares / static_cast<float>(count)) * grid.low;
       if (!(step > 0.0F)) continue;
       float least = INFINITY;
       for (std::size_t k = 0; k < kGridSteps; ++k, step *= ratio) {
         const float inverse = 1.0F / step;
-        float wq = 0.0F, qq = 0.0F, ww = 0.0F;
+        float wq = 0.0F, qq = 0.0F;
         for (std::size_t i = 0; i < count; ++i) {
           const float q = round_even(clamped(x[i] * inverse, limit_));
           wq += h[i] * x[i] * q;
           qq += h[i] * q * q;
-          ww += h[i] * x[i] * x[i];
         }
         if (!(qq > 0.0F)) continue;
         const float error = ww - wq * wq / qq;
@@ -167,7 +169,7 @@ void RowFit::round_to_nearest(Candidate& c, const std::vector<float>& w) const {
 
 void RowFit::feed_errors_back(Candidate& c) const {
   // Columns in the order of GPTQ, rows side by side: [n, rows].
-  std::vector<std::uint32_t> order = factor_.order;
+  const std::vector<std::uint32_t>& order = factor_.order;
   std::vector<float> w(n_ * rows_);
   for (std::size_t j = 0; j < n_; ++j) {
     for (std::size_t r = 0; r < rows_; ++r) w[j * rows_ + r] = target_[r * n_ + order[j]];
@@ -232,20 +234,19 @@ void RowFit::descend(Candidate& c) const {
         m[i] = s * (wanted - q);
         q = wanted;
       }
-      for (std::size_t k = begin; k < end; ++k) {
+      for (std::size_t k = j + 1; k < end; ++k) {  // nor are columns before this one
         float* y = r.data() + k * rows_;
         const float factor = h[k];
         for (std::size_t i = 0; i < rows_; ++i) y[i] -= factor * m[i];
       }
     }
-    const auto apply = [&](std::size_t from,
-                           std::size_t to) {  // r[from..to) -= Hd[begin..end, from..to)^T moved
-      if (from == to) return;
-      blas::multiply(to - from, rows_, end - begin, -1.0F,
-                     {factor_.damped.data() + begin * n_ + from, n_, blas::Form::transposed},
-                     {moved.data(), rows_}, 1.0F, r.data() + from * rows_, rows_);
-    };
-    apply(end, n_);  // what lies before this block is not looked at again in this round
+    // r[end.., rows] -= Hd[begin..end, end..]^T moved; what lies before this block is not looked at again in
+    // this round.
+    if (end < n_) {
+      blas::multiply(n_ - end, rows_, end - begin, -1.0F,
+                     {factor_.damped.data() + begin * n_ + end, n_, blas::Form::transposed},
+                     {moved.data(), rows_}, 1.0F, r.data() + end * rows_, rows_);
+    }
   }
 }
 

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "runtime/file.h"
 #include "runtime/result.h"
 
 namespace sterna::convert {
@@ -17,24 +19,18 @@ class ActivationStore {
   // `folder`.
   static Result<ActivationStore> create(std::size_t tokens, std::size_t width, std::size_t& budget,
                                         const std::string& folder);
-  ActivationStore(ActivationStore&& other) noexcept;
-  ActivationStore& operator=(ActivationStore&&) = delete;
-  ActivationStore(const ActivationStore&) = delete;
-  ActivationStore& operator=(const ActivationStore&) = delete;
-  ~ActivationStore();
 
   // Rows from `first` on; width() floats each. Different rows may be used by different threads.
   Status read(std::size_t first, std::span<float> rows) const;
   Status write(std::size_t first, std::span<const float> rows);
   [[nodiscard]] std::size_t width() const { return width_; }
-  [[nodiscard]] bool in_memory() const { return descriptor_ < 0; }
+  [[nodiscard]] bool in_memory() const { return !file_; }
 
  private:
-  ActivationStore(std::size_t width, std::string folder) : width_(width), folder_(std::move(folder)) {}
+  explicit ActivationStore(std::size_t width) : width_(width) {}
   std::size_t width_;
-  std::string folder_;  // for messages
   std::vector<float> memory_;
-  int descriptor_ = -1;
+  std::optional<runtime::ScratchFile> file_;
 };
 
 }  // namespace sterna::convert

@@ -10,6 +10,7 @@
 
 #include "convert/graph/load.h"
 #include "convert/json.h"
+#include "convert/ternarize.h"
 #include "runtime/file.h"
 #include "runtime/format.h"
 
@@ -69,8 +70,7 @@ bool fill(const json& header, FittedLayer& layer) {
 
 // Could a fit have made these numbers?
 bool plausible(const LevelMatrix& m) {
-  constexpr int kLargest[] = {1, 4, 13};  // (3^planes - 1) / 2
-  const int largest = kLargest[m.planes - 1];
+  const int largest = max_level(m.planes);
   return std::ranges::all_of(m.levels, [&](std::int8_t q) { return std::abs(int{q}) <= largest; }) &&
          std::ranges::all_of(m.scales, [](float s) { return std::isfinite(s) && s >= 0.0F; });
 }

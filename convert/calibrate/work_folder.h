@@ -11,6 +11,7 @@
 
 #include "convert/graph/levels.h"
 #include "runtime/result.h"
+#include "runtime/tensor_list.h"
 
 namespace sterna::convert {
 
@@ -24,8 +25,8 @@ struct FittedLinear {
 };
 
 struct FittedLayer {
-  std::vector<FittedLinear> linears;  // q, k, v, o, gate, up, down
-  double damping[4] = {};             // of the four families; more than kDamping where it had to grow
+  std::vector<FittedLinear> linears;        // q, k, v, o, gate, up, down
+  double damping[runtime::kFamilies] = {};  // more than kDamping where it had to grow
   double seconds = 0.0;
 };
 

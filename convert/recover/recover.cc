@@ -20,6 +20,10 @@ namespace {
 
 // Steps before it is settled how many there will be; the first, which also fetches memory, is not timed.
 constexpr std::size_t kTimedSteps = 3;
+// How often the held-out windows are measured unless the options say so: ten times, but not more often than
+// every five steps.
+constexpr std::size_t kLeastInterval = 5;
+constexpr std::size_t kMeasurements = 10;
 // A machine that got slower is allowed this much over the limit before the run ends early.
 constexpr double kPatience = 1.2;
 
@@ -84,7 +88,8 @@ class Tuner {
   [[nodiscard]] std::vector<std::size_t> batch(std::size_t step) const;
   [[nodiscard]] std::uint32_t fingerprint() const;
   [[nodiscard]] std::size_t measure_every() const {
-    return options_.measure_every != 0 ? options_.measure_every : std::max<std::size_t>(5, state_.steps / 10);
+    return options_.measure_every != 0 ? options_.measure_every
+                                       : std::max(kLeastInterval, state_.steps / kMeasurements);
   }
   [[nodiscard]] std::size_t window_floats() const { return text_.tokens * model_.config.hidden; }
   void settle_steps();
@@ -126,6 +131,8 @@ std::uint32_t Tuner::fingerprint() const {
   f.add(text_.tokens);
   f.add_all(text_.ids);
   f.add_all(map_.start());
+  f.add_all(model_.embedding);
+  f.add_all(model_.head);
   f.add(teacher_ != nullptr);
   for (const TunableBlock& block : model_.blocks) {
     for (const LevelMatrix& levels : block.levels) f.add_all(std::span<const std::int8_t>(levels.levels));
@@ -194,11 +201,14 @@ Status Tuner::measure() {
 
 // How many steps fit into what is left of the time, measurements included.
 void Tuner::settle_steps() {
-  const double measured_every =
-      static_cast<double>(options_.measure_every != 0 ? options_.measure_every : std::size_t{5});
   const double one = state_.step_seconds / static_cast<double>(kTimedSteps - 1);
   const double left = options_.minutes * 60 - state_.seconds - measure_seconds_;
-  const double more = std::max(0.0, left / (one + measure_seconds_ / measured_every));
+  const auto every =
+      static_cast<double>(options_.measure_every != 0 ? options_.measure_every : kLeastInterval);
+  double more = left / (one + measure_seconds_ / every);
+  if (options_.measure_every == 0)  // or, where that are more steps, with kMeasurements of them
+    more = std::max(more, (left - measure_seconds_ * double{kMeasurements}) / one);
+  more = std::max(more, 0.0);
   state_.steps = kTimedSteps + static_cast<std::size_t>(std::min(more, 1e9));
   if (options_.steps != 0) state_.steps = std::min<std::size_t>(state_.steps, options_.steps);
 }

@@ -387,6 +387,18 @@ TEST_F(RecoverStateTest, StateOfAnotherRunIsRefused) {
   EXPECT_THAT(error(), HasSubstr("another model, text or options"));
 }
 
+TEST_F(RecoverStateTest, StateOfAnotherEmbeddingIsRefused) {
+  for (const bool head : {false, true}) {  // as with another --embedding
+    Disturbed again;
+    std::vector<float> other = again.embedding;
+    other.back() += 1.0F;
+    (head ? again.model.head : again.model.embedding) = other;
+    const auto report = tune(again, &again.teacher, options);
+    ASSERT_FALSE(report);
+    EXPECT_THAT(report.error().message, HasSubstr("another model, text or options"));
+  }
+}
+
 TEST(RateTest, WarmUpThenCosine) {
   EXPECT_DOUBLE_EQ(rate_factor(0, 25, 5), 0.2);
   EXPECT_DOUBLE_EQ(rate_factor(4, 25, 5), 1.0);
