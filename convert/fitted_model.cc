@@ -300,6 +300,7 @@ Result<FittedModel> FittedModel::create(const Checkpoint& checkpoint, const HfMo
                                         runtime::ThreadPool& pool, const std::function<bool()>& cancelled) {
   const bool is_float = model.quantization.form == TrainedForm::none;
   if (is_float) STERNA_CHECK(refuse_ternary(checkpoint, model, pool));
+  if (run.bits_per_weight) STERNA_CHECK(check_budget(model.config, *run.bits_per_weight));
   Fitter fitter(checkpoint, model, tokenizer, run, pool, cancelled);
   STERNA_TRY(const CalibrationWindows windows, fitter.windows());
   STERNA_TRY(WorkFolder folder,

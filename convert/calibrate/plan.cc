@@ -33,6 +33,13 @@ Plan empty_plan(const runtime::ModelConfig& config) {
   return plan;
 }
 
+std::vector<PlaneCosts> costs_of(const Plan& plan) {
+  std::vector<PlaneCosts> costs;
+  costs.reserve(plan.matrices.size());
+  for (const PlannedMatrix& m : plan.matrices) costs.push_back(m.costs);
+  return costs;
+}
+
 json to_json(const Plan& plan) {
   json matrices = json::array();
   for (const PlannedMatrix& m : plan.matrices)
@@ -87,6 +94,11 @@ double Plan::bits_per_weight() const {
   return 8.0 * static_cast<double>(bytes) / static_cast<double>(weights);
 }
 
+Status check_budget(const runtime::ModelConfig& config, double bits_per_weight) {
+  STERNA_CHECK(choose_planes(costs_of(empty_plan(config)), bits_per_weight));
+  return {};
+}
+
 Result<Plan> plan_planes(const Checkpoint& checkpoint, const HfModel& model,
                          const CalibrationWindows& windows, double bits_per_weight,
                          const CalibrationOptions& options, const WorkFolder& folder,
@@ -97,18 +109,11 @@ Result<Plan> plan_planes(const Checkpoint& checkpoint, const HfModel& model,
     if (fill(*saved, plan)) return plan;
     return fail("{}: the plan of planes belongs to another model; leave out --resume", folder.path());
   }
-  const auto choose = [&]() -> Result<std::vector<std::size_t>> {
-    std::vector<PlaneCosts> costs;
-    costs.reserve(plan.matrices.size());
-    for (const PlannedMatrix& m : plan.matrices) costs.push_back(m.costs);
-    return choose_planes(costs, bits_per_weight);
-  };
-  STERNA_CHECK(choose());  // a budget that is too small is refused before the work
   STERNA_TRY(const std::vector<LossOfPlanes> losses,
              measure_plane_losses(checkpoint, model, windows, options, folder.path(), surroundings));
   const std::vector<LossOfPlanes> expected = weighted_by_depth(smoothed(losses));
   for (std::size_t i = 0; i < expected.size(); ++i) plan.matrices[i].costs.losses = expected[i];
-  STERNA_TRY(const std::vector<std::size_t> planes, choose());
+  STERNA_TRY(const std::vector<std::size_t> planes, choose_planes(costs_of(plan), bits_per_weight));
   for (std::size_t i = 0; i < planes.size(); ++i) plan.matrices[i].planes = planes[i];
   STERNA_CHECK(folder.save_plan(to_json(plan)));
   return plan;

@@ -33,6 +33,9 @@ struct Plan {
   [[nodiscard]] double bits_per_weight() const;               // never above the budget
 };
 
+// Whether planes can be chosen within the budget; the errors of choose_planes().
+Status check_budget(const runtime::ModelConfig& config, double bits_per_weight);
+
 // Chosen by predicted losses on the first windows of the text, or as the folder has it from an earlier run
 // with the same settings; the folder has it afterwards. The same at any number of threads. Errors: those of
 // choose_planes() and measure_plane_losses(), a damaged plan.

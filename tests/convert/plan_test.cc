@@ -410,6 +410,7 @@ TEST(PlannedConversion, WhatCannotBePlannedIsRefusedBeforeTheWork) {
     EXPECT_FALSE(std::filesystem::exists(run.folder.file("m.gguf")));
   };
   refused(run.options(1.0), "too few");
+  EXPECT_FALSE(std::filesystem::exists(run.folder.file("m.gguf.calibration")));  // before any work
   ConvertOptions both = run.options(4.0);
   both.planes = 2;
   refused(both, "exclude each other");
