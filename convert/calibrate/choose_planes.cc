@@ -71,8 +71,8 @@ Result<std::vector<std::size_t>> choose_planes(std::span<const PlaneCosts> matri
   const double budget = bits_per_weight * static_cast<double>(weights) / 8.0;
   if (!(budget >= static_cast<double>(least))) {
     const double bits = 8.0 * static_cast<double>(least) / static_cast<double>(weights);
-    return fail("{} bits per weight are too few: one plane everywhere takes {:.3f}; give --bpw at least that", bits_per_weight,
-                std::ceil(bits * 1000.0) / 1000.0);
+    return fail("{} bits per weight are too few: one plane everywhere takes {:.3f}; give --bpw at least that",
+                bits_per_weight, std::ceil(bits * 1000.0) / 1000.0);
   }
   if (budget >= static_cast<double>(most)) return std::vector<std::size_t>(matrices.size(), kMaxPlanes);
   std::vector<std::size_t> planes(matrices.size(), 1);
