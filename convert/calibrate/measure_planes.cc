@@ -17,7 +17,6 @@ namespace sterna::convert {
 namespace {
 
 using runtime::Role;
-using runtime::TensorSpec;
 
 constexpr std::size_t kLinears = std::size(kLinearRoles);
 // Windows at most: a third of them to look at, the others to fit to.
