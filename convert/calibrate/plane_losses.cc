@@ -189,9 +189,9 @@ std::vector<LossOfPlanes> weighted_by_depth(std::span<const LossOfPlanes> losses
   std::vector<LossOfPlanes> out(losses.begin(), losses.end());
   const std::size_t layers = losses.size() / std::size(kLinearRoles);
   for (std::size_t i = 0; i < out.size(); ++i) {
-    const auto layer = static_cast<double>(i / std::size(kLinearRoles));
+    const std::size_t layer = i / std::size(kLinearRoles);
     const auto last = static_cast<double>(std::max<std::size_t>(layers, 2) - 1);
-    for (double& loss : out[i]) loss *= 1.0 + kLateWeight * layer / last;
+    for (double& loss : out[i]) loss *= 1.0 + kLateWeight * static_cast<double>(layer) / last;
   }
   return out;
 }
